@@ -1,0 +1,22 @@
+import { cloudKind } from './cloud.js';
+import { eventKind, namespaceKind, secretKind } from './core.js';
+import { keyPairKind } from './key-pair.js';
+import type { KindDefinition } from './kind.js';
+import { virtualMachineKind } from './virtual-machine.js';
+
+/** Every kind that Dispatcher serves. Order is that of discovery. */
+export const KINDS: readonly KindDefinition[] = [
+  namespaceKind,
+  secretKind,
+  eventKind,
+  cloudKind,
+  virtualMachineKind,
+  keyPairKind,
+];
+
+/** The kind of that name. @throws RangeError for a kind that is not served: a fault of the program, not of a caller's input. */
+export function kindNamed(kind: string): KindDefinition {
+  const found = KINDS.find((definition) => definition.kind === kind);
+  if (!found) throw new RangeError(`no kind ${kind} is served`);
+  return found;
+}
