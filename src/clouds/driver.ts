@@ -159,10 +159,15 @@ export interface CloudDriver {
   /** Brings Paused and Suspended servers back to Running. */
   resumeServer(id: string, from: 'Paused' | 'Suspended', signal?: AbortSignal): Promise<void>;
   renameServer(id: string, name: string, signal?: AbortSignal): Promise<void>;
-  /** Makes metadata exactly this, and the owner tag beside it. */
-  setServerMetadata(id: string, metadata: Readonly<Record<string, string>>, owner: OwnerTag, signal?: AbortSignal): Promise<void>;
-  /** Makes tags exactly these, and the owner tag's beside them. */
-  setServerTags(id: string, tags: readonly string[], owner: OwnerTag, signal?: AbortSignal): Promise<void>;
+  /** Makes metadata exactly this, and the owner tag beside it; with `undefined` for an owner, no owner tag. */
+  setServerMetadata(
+    id: string,
+    metadata: Readonly<Record<string, string>>,
+    owner: OwnerTag | undefined,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Makes tags exactly these, and the owner tag's beside them; with `undefined` for an owner, none. */
+  setServerTags(id: string, tags: readonly string[], owner: OwnerTag | undefined, signal?: AbortSignal): Promise<void>;
 
   listImages(signal?: AbortSignal): Promise<readonly Image[]>;
   listFlavors(signal?: AbortSignal): Promise<readonly Flavor[]>;

@@ -91,8 +91,8 @@ export const ledgerSchema = z.strictObject({
   specHash: z.string().max(64),
   /** When the entry was written: before the request was sent. */
   at: time,
-  /** The attempt is known to have made nothing (the cloud refused it); absent while that is open. */
-  refused: text.optional(),
+  /** Why nothing more can come of this attempt (refused by the cloud, or its server is gone); absent while something may. */
+  closed: text.optional(),
 });
 
 export const virtualMachineStatusSchema = z.strictObject({
@@ -110,14 +110,17 @@ export const virtualMachineStatusSchema = z.strictObject({
   /** What the bound server was made with, of that which the cloud does not tell. */
   applied: z
     .strictObject({
+      image: z.string().max(255).optional(),
       imageId: z.string().max(255).optional(),
       keyName: z.string().max(255).optional(),
       userDataHash: z.string().max(64).optional(),
       networks: z.string().max(4096).optional(),
     })
     .optional(),
+  /** When the bound server was first seen running or stopped: from then on it may hold data. */
+  builtAt: time.optional(),
   failures: z
-    .strictObject({ count: z.int().nonnegative(), at: time, message: text })
+    .strictObject({ count: z.int().nonnegative(), at: time, message: text, id: z.string().max(255).optional() })
     .optional()
     .describe('Builds that failed in a row, and the last one in the words of the cloud.'),
   observedAt: time.optional().describe('When what is said of the server was true.'),
