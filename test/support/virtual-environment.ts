@@ -18,7 +18,7 @@ interface Timer {
  *
  * Time stands still while code runs, and jumps to the next timer once all promises have settled as far as they can.
  * All that is awaited in a run MUST come from promises and this clock: real I/O and real timers are not waited for.
- * Close to a million timer steps a second; use {@link VirtualProcess} for a part of the world that can be killed or paused.
+ * Some 200,000 timer steps a second; use {@link VirtualProcess} for a part of the world that can be killed or paused.
  */
 export class VirtualEnvironment implements Environment {
   #now: number;
