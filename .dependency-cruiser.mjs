@@ -1,5 +1,5 @@
 // The arrows of docs/architecture.md, as a check. A folder may import what stands to its right, and nothing else:
-// main, commands -> api, reconcilers -> controllers, clouds, store -> resources, environment
+// main, commands, dispatcher -> api, reconcilers -> controllers, clouds, store -> resources, environment
 const only = (from, ...to) => ({
   name: `${from.replaceAll('/', '-')}-imports`,
   severity: 'error',
@@ -11,7 +11,15 @@ const only = (from, ...to) => ({
 export default {
   forbidden: [
     { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'no-dead-ends',
+      severity: 'error',
+      comment: 'an import that leads nowhere',
+      from: {},
+      to: { couldNotResolve: true, pathNot: '^src/generated' },
+    },
     only('environment'),
+    only('config'),
     only('resources', 'environment'),
     only('store', 'resources', 'environment', 'generated'),
     only('controllers', 'store', 'resources', 'environment'),
