@@ -1,0 +1,140 @@
+import type { Logger } from 'pino';
+import type { Environment } from '../../environment.js';
+import type { CallReport, CloudDriver, CreateServerRequest } from '../driver.js';
+import { isCloudError } from '../errors.js';
+import { Limiter, type LimiterCounters, type Limits } from '../limiter.js';
+import { createTransport } from '../transport.js';
+import { Client } from './client.js';
+import { listImages } from './glance.js';
+import type { Credentials, ProjectReference } from './keystone.js';
+import { ServerLists } from './listing.js';
+import { defaultNetworks, listNetworks } from './neutron.js';
+import { Nova } from './nova.js';
+import { createKeyPair, deleteKeyPair, getQuota, listFlavors, listKeyPairs, listProjects } from './project.js';
+import { Servers } from './servers.js';
+
+/** What a driver for OpenStack is made with. */
+export interface OpenStackOptions {
+  /** Keystone's URL, with or without /v3. */
+  readonly endpoint: string;
+  /** Default: the first region of the catalog that has nova. */
+  readonly region?: string;
+  /** Not needed with an application credential, which bears one. */
+  readonly project?: ProjectReference;
+  readonly credentials: Credentials;
+  /** PEM, trusted beside the usual authorities. */
+  readonly caBundle?: string;
+  readonly limits: Limits;
+  readonly environment: Environment;
+  readonly log: Logger;
+  /** Hears of every HTTP call when it has ended. Must not throw. */
+  readonly onCall?: (report: CallReport) => void;
+  /** For one HTTP call. Default 30000. */
+  readonly requestTimeoutMs?: number;
+  /** Ours: lets a server that lost its metadata be recognised by what of it is left in its tag. */
+  readonly installation?: string;
+}
+
+/** A driver whose throttle can be seen and changed while it works. */
+export interface OpenStackDriver extends CloudDriver {
+  setLimits(limits: Limits): void;
+  limiterCounters(): LimiterCounters;
+}
+
+const REQUEST_TIMEOUT_MS = 30_000;
+/** Creates that leave the network to us share one list of networks for so long. Milliseconds. */
+const NETWORKS_SERVE_MS = 30_000;
+
+/** The driver for OpenStack (Queens, nova 2.52, and later; older ones without tags in the create). Connects at the first call. */
+export function openStackDriver(options: OpenStackOptions): OpenStackDriver {
+  const { environment, log, installation } = options;
+  const limiter = new Limiter(environment, options.limits);
+  const transport = createTransport({
+    environment,
+    caBundle: options.caBundle,
+    timeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+  });
+  const onCall = (report: CallReport) => {
+    log.debug({ ...report }, 'cloud call');
+    options.onCall?.(report);
+  };
+  const client = new Client({
+    endpoint: options.endpoint,
+    region: options.region,
+    project: options.project,
+    credentials: options.credentials,
+    environment,
+    transport,
+    limiter,
+    onCall,
+  });
+  const nova = new Nova(client);
+  const lists = new ServerLists(nova, environment, installation);
+  const servers = new Servers(nova, installation);
+  const chooseNetworks = networkChooser(client, environment);
+
+  const networksOf = async (request: CreateServerRequest, signal?: AbortSignal) => {
+    if (request.networks !== undefined && request.networks !== 'none') return request.networks;
+    const { networksAtCreate } = await nova.version();
+    if (!networksAtCreate) return undefined;
+    return request.networks ?? chooseNetworks(signal);
+  };
+
+  return {
+    setLimits: (limits) => limiter.configure(limits),
+    limiterCounters: () => limiter.counters(),
+
+    listServers: (signal) => lists.all(signal),
+    listChanges: (since, signal) => lists.changes(since, signal),
+    findServersByName: (name, signal) => lists.named(name, signal),
+    getServer: (id, signal) => servers.get(id, signal),
+    createServer: async (request, owner, signal) => servers.create(request, await networksOf(request, signal), owner, signal),
+    deleteServer: (id, signal) => absentIsDone(servers.delete(id, signal)),
+
+    startServer: (id, signal) => servers.act('startServer', id, { 'os-start': null }, signal),
+    stopServer: (id, signal) => servers.act('stopServer', id, { 'os-stop': null }, signal),
+    rebootServer: (id, how, signal) => servers.act('rebootServer', id, { reboot: { type: how.toUpperCase() } }, signal),
+    rebuildServer: (id, imageId, signal) => servers.act('rebuildServer', id, { rebuild: { imageRef: imageId } }, signal),
+    resizeServer: (id, flavorId, signal) => servers.act('resizeServer', id, { resize: { flavorRef: flavorId } }, signal),
+    confirmResize: (id, signal) => servers.act('confirmResize', id, { confirmResize: null }, signal),
+    resumeServer: (id, from, signal) =>
+      servers.act('resumeServer', id, from === 'Paused' ? { unpause: null } : { resume: null }, signal),
+
+    renameServer: (id, name, signal) => servers.rename(id, name, signal),
+    setServerMetadata: (id, metadata, owner, signal) => servers.setMetadata(id, metadata, owner, signal),
+    setServerTags: (id, tags, owner, signal) => servers.setTags(id, tags, owner, signal),
+
+    listImages: (signal) => listImages(client, signal),
+    listFlavors: (signal) => listFlavors(nova, signal),
+    listNetworks: async (signal) => (await listNetworks(client, signal)).map(({ id, name }) => ({ id, name })),
+    listProjects: (signal) => listProjects(client, signal),
+    getQuota: (signal) => getQuota(nova, signal),
+
+    listKeyPairs: (signal) => listKeyPairs(nova, signal),
+    createKeyPair: (name, publicKey, signal) => createKeyPair(nova, name, publicKey, signal),
+    deleteKeyPair: (name, signal) => absentIsDone(deleteKeyPair(nova, name, signal)),
+
+    close: () => transport.close(),
+  };
+}
+
+/** Chooses the networks of a server for which none are named. Many creates share one look. */
+function networkChooser(client: Client, environment: Environment): (signal?: AbortSignal) => Promise<'none' | readonly string[]> {
+  let seen: { readonly choice: 'none' | readonly string[]; readonly until: number } | undefined;
+  return async (signal) => {
+    const now = environment.now().getTime();
+    if (seen !== undefined && now < seen.until) return seen.choice;
+    const networks = await listNetworks(client, signal);
+    const { projectId } = await client.token();
+    seen = { choice: defaultNetworks(networks, projectId), until: now + NETWORKS_SERVE_MS };
+    return seen.choice;
+  };
+}
+
+async function absentIsDone(deletion: Promise<void>): Promise<void> {
+  try {
+    await deletion;
+  } catch (error) {
+    if (!isCloudError(error, 'NotFound')) throw error;
+  }
+}
