@@ -1,0 +1,12 @@
+import { systemEnvironment } from '../../src/environment.js';
+import { MemoryStore } from '../support/memory-store.js';
+import { storeContract } from './store.js';
+
+storeContract('MemoryStore', async () => {
+  const store = new MemoryStore(systemEnvironment);
+  return {
+    store,
+    forgetHistory: async () => store.forgetHistory(),
+    close: async () => store.dropWatches(),
+  };
+});
