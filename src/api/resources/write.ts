@@ -1,0 +1,175 @@
+import { apiVersionOf } from '../../resources/kind.js';
+import { keyOf, type Resource } from '../../resources/metadata.js';
+import { isStoreError } from '../../store/errors.js';
+import type { Draft } from '../../store/store.js';
+import { type Admitted, admit, invalidField, isObject } from './admission.js';
+import { mediaType, parseBody } from './body.js';
+import type { Answer, Call } from './call.js';
+import { deleteOptions } from './delete-options.js';
+import { ApiError, badRequest, success } from './errors.js';
+import { applyPatch, PATCH_TYPES, type PatchType } from './patch.js';
+import { qualifiedPlural } from './paths.js';
+import { choice } from './query.js';
+import { chosenBy, existing, find, showList, showOne } from './read.js';
+
+/** How often a patch without a resourceVersion of its own is applied anew to what another writer left. */
+const PATCH_TRIES = 4;
+/** Resources of a collection that are read, and deleted, at a time. */
+const PAGE = 500;
+
+/** Answers POST to a collection. */
+export async function create(call: Call): Promise<Answer> {
+  const { target, context } = call;
+  const { draft, warnings } = admit(target, objectBody(call), undefined, fieldValidation(call));
+  const { metadata } = draft;
+  if (!metadata.name && !metadata.generateName) {
+    throw invalidField(target, metadata, 'FieldValueRequired', 'metadata.name', 'name or generateName is required');
+  }
+  if (metadata.resourceVersion) {
+    throw badRequest('metadata.resourceVersion', 'resourceVersion should not be set on objects to be created');
+  }
+  const resource = await context.store.create(draft, { dryRun: dryRun(call) }).catch((error: unknown) => {
+    throw isStoreError(error, 'NotFound') ? noNamespace(metadata.namespace ?? '', error) : error;
+  });
+  return { code: 201, body: showOne(call, resource), warnings, changed: keyOf(resource) };
+}
+
+/** Answers PUT of a resource or its status. */
+export async function update(call: Call): Promise<Answer> {
+  const { target } = call;
+  const manifest = objectBody(call);
+  const old = await existing(call);
+  const admitted = admit(target, manifest, old, fieldValidation(call));
+  // As for a custom resource in a cluster: who replaces a whole resource must have read it.
+  if (target.definition.group !== '' && !admitted.draft.metadata.resourceVersion) {
+    throw invalidField(
+      target,
+      admitted.draft.metadata,
+      'FieldValueRequired',
+      'metadata.resourceVersion',
+      'must be specified for an update: read the resource, change it, and send it with its resourceVersion',
+    );
+  }
+  return written(call, admitted, await write(call, admitted.draft));
+}
+
+/** Answers PATCH of a resource or its status. */
+export async function patch(call: Call): Promise<Answer> {
+  const type = patchType(call);
+  const body = parseBody(call.request.body, 'json');
+  for (let tries = 1; ; tries++) {
+    const old = await existing(call);
+    const patched = applyPatch(type, old, body);
+    const admitted = admit(call.target, patched, old, fieldValidation(call));
+    try {
+      return written(call, admitted, await write(call, admitted.draft));
+    } catch (error) {
+      const { resourceVersion } = admitted.draft.metadata;
+      const pinned = resourceVersion !== old.metadata.resourceVersion;
+      if (!isStoreError(error, 'Conflict') || pinned || tries >= PATCH_TRIES) throw error;
+    }
+  }
+}
+
+/** Answers DELETE of a resource. */
+export async function remove(call: Call): Promise<Answer> {
+  const { target, context, request, query } = call;
+  const { definition, namespace = '', name = '' } = target;
+  const options = deleteOptions(body(call), query);
+  const left = await context.store.delete({ kind: definition.kind, namespace, name }, options).catch((error: unknown) => {
+    if (!isStoreError(error, 'NotFound')) throw error;
+    throw new ApiError('NotFound', `${qualifiedPlural(definition)} "${name}" not found`, {}, { cause: error });
+  });
+  request.resume();
+  const changed = keyOf(left);
+  // What waits for its finalizers is shown as it stands; what is gone is a success without an object, as in Kubernetes.
+  if (left.metadata.deletionTimestamp && left.metadata.finalizers?.length)
+    return { code: 200, body: showOne(call, left), changed };
+  const details = { name, group: definition.group, kind: definition.plural, uid: left.metadata.uid };
+  return { code: 200, body: success(details), changed };
+}
+
+/** Answers DELETE of a collection: everything that is chosen, as it stood when its page was read. */
+export async function removeCollection(call: Call): Promise<Answer> {
+  const { target, context, query } = call;
+  const options = deleteOptions(body(call), query);
+  const chosen = chosenBy(query, target);
+  const items: Resource[] = [];
+  let from: string | undefined;
+  let resourceVersion = '';
+  do {
+    const page = new URLSearchParams({ limit: String(PAGE), ...(from === undefined ? {} : { continue: from }) });
+    const listing = await find({ ...call, query: page }, chosen);
+    const deleted = await Promise.all(
+      listing.items.map((resource) =>
+        context.store.delete(keyOf(resource), { ...options, uid: resource.metadata.uid }).catch((error: unknown) => {
+          // Another did it meanwhile, or made a new one of that name, which was not chosen.
+          if (isStoreError(error, 'NotFound') || isStoreError(error, 'Conflict')) return undefined;
+          throw error;
+        }),
+      ),
+    );
+    items.push(...deleted.filter((resource) => resource !== undefined));
+    resourceVersion = listing.resourceVersion;
+    from = listing.continue;
+  } while (from !== undefined);
+  return { code: 200, body: showList(call, { items, resourceVersion }, chosen) };
+}
+
+function write({ target, context, ...call }: Call, draft: Draft): Promise<Resource> {
+  const options = { dryRun: dryRun({ target, context, ...call }) };
+  return target.subresource === 'status' ? context.store.updateStatus(draft, options) : context.store.update(draft, options);
+}
+
+function written(call: Call, { warnings }: Admitted, resource: Resource): Answer {
+  return { code: 200, body: showOne(call, resource), warnings, changed: keyOf(resource) };
+}
+
+/** The body as JSON or YAML by its type. @throws ApiError UnsupportedMediaType, BadRequest. */
+function body({ request }: Call): unknown {
+  const type = mediaType(request.headers['content-type']);
+  if (type === 'application/json') return parseBody(request.body, 'json');
+  if (type === 'application/yaml' || type === 'text/yaml' || type === 'application/x-yaml')
+    return parseBody(request.body, 'yaml');
+  if (!Buffer.isBuffer(request.body) || request.body.length === 0) return undefined;
+  throw unsupported(type, ['application/json', 'application/yaml']);
+}
+
+function objectBody(call: Call): unknown {
+  const value = body(call);
+  if (!isObject(value)) {
+    const { definition } = call.target;
+    throw badRequest('', `the request body must be one ${definition.kind} (${apiVersionOf(definition)}) as an object`);
+  }
+  return value;
+}
+
+function patchType({ request, target }: Call): PatchType {
+  const media = mediaType(request.headers['content-type']);
+  const type = Object.entries(PATCH_TYPES).find(([name]) => name === media)?.[1];
+  const offered = Object.keys(PATCH_TYPES).filter(
+    (name) => name !== 'application/apply-patch+yaml' && (target.definition.group === '' || !name.includes('strategic')),
+  );
+  if (type === undefined || type === 'apply' || !offered.includes(media)) throw unsupported(media, offered);
+  return type;
+}
+
+function unsupported(media: string, offered: readonly string[]): ApiError {
+  const message = `the body's media type ${media.slice(0, 128)} is not supported here; accepted are ${offered.join(', ')}`;
+  return new ApiError('UnsupportedMediaType', message, {
+    causes: [{ reason: 'FieldValueNotSupported', message, field: 'Content-Type' }],
+  });
+}
+
+function noNamespace(namespace: string, cause: Error): ApiError {
+  const details = { name: namespace, group: '', kind: 'namespaces' };
+  return new ApiError('NotFound', `namespaces "${namespace}" not found`, details, { cause });
+}
+
+function fieldValidation({ query }: Call): 'Strict' | 'Warn' | 'Ignore' {
+  return choice(query, 'fieldValidation', ['Strict', 'Warn', 'Ignore']) ?? 'Strict';
+}
+
+function dryRun({ query }: Call): boolean {
+  return choice(query, 'dryRun', ['All']) === 'All';
+}
