@@ -102,6 +102,11 @@ export class CloudObserver {
     return [...(this.#byOwner.get(uid) ?? [])].flatMap((id) => this.#entries.get(id)?.server ?? []);
   }
 
+  /** How many owners, ours or not, the known servers have. */
+  get ownerCount(): number {
+    return this.#byOwner.size;
+  }
+
   /** All servers known. */
   *servers(): Iterable<Server> {
     for (const { server } of this.#entries.values()) yield server;

@@ -110,6 +110,8 @@ export const virtualMachineStatusSchema = z.strictObject({
   /** What the bound server was made with, of that which the cloud does not tell. */
   applied: z
     .strictObject({
+      /** The ledger's token of the attempt that made it. */
+      attempt: z.string().max(64).optional(),
       image: z.string().max(255).optional(),
       imageId: z.string().max(255).optional(),
       keyName: z.string().max(255).optional(),

@@ -1,0 +1,72 @@
+import type { Logger } from 'pino';
+import type { Environment } from '../environment.js';
+import { Catalog } from './catalog.js';
+import type { CloudDriver } from './driver.js';
+import { CloudObserver, type ObserverListener, type ObserverSettings } from './observer.js';
+
+/** What a cloud's owner may set, live. */
+export interface ConnectionSettings extends ObserverSettings {
+  /** How long after an attempt of unknown outcome its server may still appear. */
+  readonly settleMs: number;
+  readonly buildTimeoutMs: number;
+  /** Servers of ours at most; undefined: no limit. */
+  readonly serverLimit: number | undefined;
+}
+
+/** One cloud, connected: its driver, and what is shared by all that use it. */
+export class Connection {
+  readonly observer: CloudObserver;
+  readonly catalog: Catalog;
+  readonly #creating = new Set<string>();
+  readonly #stop = new AbortController();
+  #settings: ConnectionSettings;
+  #running: Promise<void> | undefined;
+
+  constructor(
+    readonly driver: CloudDriver,
+    settings: ConnectionSettings,
+    environment: Environment,
+    log: Logger,
+    listener: ObserverListener,
+  ) {
+    this.#settings = settings;
+    this.observer = new CloudObserver(driver, settings, environment, log, listener);
+    this.catalog = new Catalog(driver, environment);
+  }
+
+  get settings(): ConnectionSettings {
+    return this.#settings;
+  }
+
+  /** Takes over new settings at once. */
+  configure(settings: ConnectionSettings): void {
+    this.#settings = settings;
+    this.observer.configure(settings);
+  }
+
+  /** Starts observing. */
+  start(): void {
+    this.#running ??= this.observer.run(this.#stop.signal);
+  }
+
+  /** True if the server limit leaves room for one of the resource `uid`, those counted that are being asked for now. */
+  hasRoomFor(uid: string): boolean {
+    const { serverLimit } = this.#settings;
+    if (serverLimit === undefined) return true;
+    const others = [...this.#creating].filter((other) => other !== uid && this.observer.ownedBy(other).length === 0);
+    return this.observer.ownerCount + others.length < serverLimit;
+  }
+
+  /** Counts a server of the resource `uid` as being asked for, until `done` is called. */
+  reserve(uid: string): { done(): void } {
+    this.#creating.add(uid);
+    return { done: () => this.#creating.delete(uid) };
+  }
+
+  /** Stops observing and frees the driver. Calls in hand end first. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await this.driver.close();
+  }
+}

@@ -1,0 +1,234 @@
+import type { Logger } from 'pino';
+import type { Connection } from '../../clouds/connection.js';
+import type { Quota, Server } from '../../clouds/driver.js';
+import { CloudError } from '../../clouds/errors.js';
+import type { EventRecorder } from '../../controllers/events.js';
+import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
+import type { Environment } from '../../environment.js';
+import {
+  type Cloud,
+  type CloudSpec,
+  type CloudStatus,
+  cloudKind,
+  cloudSpecSchema,
+  cloudStatusSchema,
+} from '../../resources/cloud.js';
+import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
+import { secretValues } from '../../resources/core.js';
+import { milliseconds } from '../../resources/duration.js';
+import type { Resource, ResourceKey } from '../../resources/metadata.js';
+import { validate } from '../../resources/validate.js';
+import type { Store } from '../../store/store.js';
+import { invalidSpec } from '../invalid-spec.js';
+import type { Records } from '../records.js';
+import type { CloudConnections } from './connections.js';
+import { type OrphanMemory, planOrphans } from './orphans.js';
+import { type CloudObservation, reportCloud } from './plan.js';
+
+/** Kept on a Cloud while a resource names it: without it, servers could not be deleted any more. */
+const FINALIZER = 'dispatcher.dev/in-use';
+const OWNED: ReadonlySet<string> = new Set(['Ready', 'Reconciling', 'Stalled', 'Paused', 'Terminating']);
+/** How long a quota that was read serves. */
+const QUOTA_KEEP_MS = 300_000;
+
+/** What the reconciler of Clouds works with. */
+export interface CloudTools {
+  readonly store: Store;
+  readonly records: Records;
+  readonly connections: CloudConnections;
+  readonly events: Pick<EventRecorder, 'record'>;
+  readonly environment: Environment;
+  readonly installation: string;
+  readonly log: Logger;
+}
+
+interface Memory {
+  quota?: { readonly at: Date; readonly value: Quota };
+  orphans: OrphanMemory;
+  /** The last complete observation that orphans were looked for in. */
+  scanned?: Date;
+}
+
+/** Connects clouds as they are declared, says how they are, and deletes orphans. Woken by each complete observation. */
+export class CloudReconciler implements Reconciler {
+  readonly kind = 'Cloud';
+  readonly #memory = new Map<string, Memory>();
+
+  constructor(private readonly tools: CloudTools) {}
+
+  async reconcile(key: ResourceKey, signal: AbortSignal): Promise<Outcome> {
+    const { records, connections } = this.tools;
+    const stored = records.get(key);
+    if (!stored) {
+      connections.drop(key.name);
+      this.#memory.delete(key.name);
+      return { kind: 'settled' };
+    }
+    if (stored.metadata.deletionTimestamp) return this.#terminate(stored);
+    const held = await this.#hold(stored);
+    const spec = cloudSpecSchema.safeParse(held.spec);
+    const { status: _status, ...declared } = held;
+    const errors = validate(cloudKind, declared);
+    if (!spec.success || errors.length > 0) {
+      connections.drop(key.name);
+      return this.#report(held, { conditions: invalidSpec(errors), facts: {} });
+    }
+    const connection = this.#connect(key.name, spec.data);
+    if (connection instanceof Error) {
+      const { message } = connection;
+      return this.#report(held, reportCloud({ kind: 'unconnected', reason: 'CredentialsInvalid', message }));
+    }
+    const memory = this.#memory.get(key.name) ?? { orphans: { sightings: new Map(), deletions: [] } };
+    this.#memory.set(key.name, memory);
+    await this.#collectOrphans(held, spec.data, connection, memory, signal);
+    const observation = await this.#observe(key.name, spec.data, connection, memory, signal);
+    return this.#report(held, reportCloud(observation));
+  }
+
+  #connect(name: string, spec: CloudSpec): Connection | Error {
+    const { records, connections } = this.tools;
+    const reference = spec.credentialsRef;
+    const secret = reference && records.secret(reference.namespace, reference.name);
+    try {
+      if (reference && !secret)
+        throw new Error(`spec.credentialsRef: there is no Secret ${reference.namespace}/${reference.name}`);
+      return connections.ensure(name, spec, secret && secretValues(secret));
+    } catch (error) {
+      connections.drop(name);
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  async #observe(
+    name: string,
+    spec: CloudSpec,
+    connection: Connection,
+    memory: Memory,
+    signal: AbortSignal,
+  ): Promise<CloudObservation> {
+    const now = this.tools.environment.now();
+    const { health } = connection.observer;
+    const stale = !memory.quota || now.getTime() - memory.quota.at.getTime() >= QUOTA_KEEP_MS;
+    if (health.completeAt && !health.error && stale) {
+      const value = await connection.driver.getQuota(signal).catch((error: unknown) => {
+        if (!(error instanceof CloudError)) throw error;
+        this.tools.log.warn({ err: error, cloud: name }, 'reading the quota failed');
+        return undefined;
+      });
+      if (value) memory.quota = { at: now, value };
+    }
+    return {
+      kind: 'connected',
+      health,
+      paused: spec.paused ?? false,
+      servers: connection.observer.servers(),
+      installation: this.tools.installation,
+      orphans: memory.orphans.sightings.size,
+      quota: memory.quota?.value,
+      calls: this.tools.connections.calls(name) ?? { total: 0, failed: 0, throttled: 0 },
+    };
+  }
+
+  async #collectOrphans(
+    cloud: Resource,
+    spec: CloudSpec,
+    { observer, driver }: Connection,
+    memory: Memory,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { completeAt } = observer.health;
+    if (!completeAt || spec.paused || memory.scanned?.getTime() === completeAt.getTime()) return;
+    memory.scanned = completeAt;
+    const candidates = [...observer.servers()].filter((server) => this.#isUnowned(server));
+    const orphans = candidates.length === 0 ? [] : await this.#withoutRecord(candidates);
+    const policy = {
+      policy: spec.orphans?.policy ?? 'Delete',
+      graceMs: milliseconds(spec.orphans?.gracePeriod ?? '10m'),
+      perHour: spec.orphans?.perHour ?? 20,
+    } as const;
+    const planned = planOrphans(memory.orphans, orphans, policy, this.tools.environment.now());
+    memory.orphans = planned.memory;
+    for (const { id, name } of planned.doomed) {
+      this.tools.events.record(cloud, {
+        type: 'Warning',
+        reason: 'DeletingOrphan',
+        message: `deleting server ${id} ("${name}"): it bears our owner tag, and no record has it`,
+        action: 'Delete',
+      });
+      await driver.deleteServer(id, signal);
+    }
+  }
+
+  #isUnowned({ owner }: Server): boolean {
+    return owner?.installation === this.tools.installation && !this.tools.records.virtualMachineWithUid(owner.uid);
+  }
+
+  /** Those of the candidates that no record has, by a whole list of the records that is younger than the observation. */
+  async #withoutRecord(candidates: readonly Server[]): Promise<Server[]> {
+    const uids = new Set<string>();
+    let next: string | undefined;
+    do {
+      const page = await this.tools.store.list(
+        'VirtualMachine',
+        {},
+        next === undefined ? { limit: 1000 } : { limit: 1000, continue: next },
+      );
+      for (const { metadata } of page.items) uids.add(metadata.uid);
+      next = page.continue;
+    } while (next !== undefined);
+    return candidates.filter(({ owner }) => owner && !uids.has(owner.uid));
+  }
+
+  /** A Cloud is held from the start: it is what deletions go through. */
+  async #hold(cloud: Resource): Promise<Resource> {
+    const finalizers = cloud.metadata.finalizers ?? [];
+    if (finalizers.includes(FINALIZER)) return cloud;
+    const held = await this.tools.store.update({
+      ...cloud,
+      metadata: { ...cloud.metadata, finalizers: [...finalizers, FINALIZER] },
+    });
+    this.tools.records.written(held);
+    return held;
+  }
+
+  async #terminate(cloud: Resource): Promise<Outcome> {
+    const { records, store } = this.tools;
+    const finalizers = cloud.metadata.finalizers ?? [];
+    if (!finalizers.includes(FINALIZER)) return { kind: 'settled' };
+    const users = (['VirtualMachine', 'KeyPair'] as const).map(
+      (kind) => [kind, records.ofCloud(kind, cloud.metadata.name)] as const,
+    );
+    const used = users.filter(([, list]) => list.length > 0);
+    if (used.length > 0) {
+      const named = used.map(([kind, list]) => `${list.length} ${kind}${list.length > 1 ? 's' : ''}`).join(' and ');
+      const message = `${named} in it must be deleted first`;
+      return this.#report(cloud, { conditions: [{ type: 'Terminating', status: 'True', reason: 'InUse', message }], facts: {} });
+    }
+    records.written(
+      await store.update({
+        ...cloud,
+        metadata: { ...cloud.metadata, finalizers: finalizers.filter((one) => one !== FINALIZER) },
+      }),
+    );
+    return { kind: 'settled' };
+  }
+
+  async #report(
+    cloud: Resource,
+    { conditions, facts }: { conditions: readonly ProposedCondition[]; facts: Partial<CloudStatus> },
+  ): Promise<Outcome> {
+    const before = cloudStatusSchema.safeParse(cloud.status ?? {});
+    const known: NonNullable<Cloud['status']> = before.success ? before.data : {};
+    const { generation } = cloud.metadata;
+    const { lastError: _lastError, ...rest } = known;
+    const status: CloudStatus = {
+      ...(facts.observedAt ? rest : known),
+      ...facts,
+      observedGeneration: generation,
+      conditions: mergeConditions(known.conditions ?? [], conditions, OWNED, generation, this.tools.environment.now()),
+    };
+    if (JSON.stringify(status) !== JSON.stringify(known))
+      this.tools.records.written(await this.tools.store.updateStatus({ ...cloud, status }));
+    return { kind: 'settled' };
+  }
+}

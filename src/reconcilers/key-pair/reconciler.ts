@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto';
+import type { Connection } from '../../clouds/connection.js';
+import type { CloudKeyPair } from '../../clouds/driver.js';
+import { CLOUD_ERRORS, isCloudError } from '../../clouds/errors.js';
+import type { EventRecorder } from '../../controllers/events.js';
+import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
+import type { Environment } from '../../environment.js';
+import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
+import {
+  type KeyPair,
+  type KeyPairStatus,
+  keyPairKind,
+  keyPairSpecSchema,
+  keyPairStatusSchema,
+} from '../../resources/key-pair.js';
+import type { Resource, ResourceKey } from '../../resources/metadata.js';
+import { validate } from '../../resources/validate.js';
+import type { Store } from '../../store/store.js';
+import { invalidSpec } from '../invalid-spec.js';
+import type { Records } from '../records.js';
+import { FINALIZER, type KeyPairPlan, type KeyPairStep, plan } from './plan.js';
+
+const OWNED: ReadonlySet<string> = new Set(['Ready', 'Reconciling', 'Stalled']);
+/** How often a key pair is looked at without a cause: nobody tells when one is deleted. */
+const RECHECK_MS = 300_000;
+/** How soon a Cloud that is not connected is looked for again. */
+const CLOUD_RECHECK_MS = 5_000;
+
+/** What the reconciler of KeyPairs works with. */
+export interface KeyPairTools {
+  readonly store: Store;
+  readonly records: Records;
+  connection(cloud: string): Connection | undefined;
+  readonly events: Pick<EventRecorder, 'record'>;
+  readonly environment: Environment;
+}
+
+/** Keeps the public key of each KeyPair in its cloud. */
+export class KeyPairReconciler implements Reconciler {
+  readonly kind = 'KeyPair';
+
+  constructor(private readonly tools: KeyPairTools) {}
+
+  async reconcile(key: ResourceKey, signal: AbortSignal): Promise<Outcome> {
+    const stored = this.tools.records.get(key);
+    if (!stored) return { kind: 'settled' };
+    const { status, ...declared } = stored;
+    const spec = keyPairSpecSchema.safeParse(stored.spec);
+    const errors = validate(keyPairKind, declared);
+    const read = keyPairStatusSchema.safeParse(status ?? {});
+    if (!spec.success || errors.length > 0)
+      return this.#report({ ...declared, spec: undefined, status: read.data ?? {} }, invalidSpec(errors), {});
+    const keyPair: KeyPair = { ...declared, spec: spec.data, status: read.data ?? {} };
+    const connection = this.tools.connection(keyPair.spec.cloudRef.name);
+    if (!connection) return this.#withoutCloud(keyPair);
+    try {
+      return await this.#converge(keyPair, connection, signal);
+    } catch (error) {
+      if (!isCloudError(error)) throw error;
+      const message = `${error.message}. To do: ${CLOUD_ERRORS[error.code].advice}`;
+      const retry = CLOUD_ERRORS[error.code].retry === 'change' ? 'Stalled' : 'Reconciling';
+      await this.#report(
+        keyPair,
+        [
+          { type: 'Ready', status: 'False', reason: error.code, message },
+          { type: retry, status: 'True', reason: error.code, message },
+        ],
+        {},
+      );
+      throw error;
+    }
+  }
+
+  async #converge(keyPair: KeyPair, { driver }: Connection, signal: AbortSignal): Promise<Outcome> {
+    const { name } = keyPair.metadata;
+    const wantedHash = digest(keyPair.spec.publicKey);
+    let there = (await driver.listKeyPairs(signal)).find((one) => one.name === name);
+    const observation = { there, wantedHash, thereHash: there && digest(there.publicKey) };
+    const made = plan(keyPair, observation);
+    let current: Resource = keyPair;
+    for (const step of made.steps) {
+      if (signal.aborted) return { kind: 'waiting', on: 'the next start', recheckAfterMs: 0 };
+      switch (step) {
+        case 'Import':
+          there = await driver.createKeyPair(name, keyPair.spec.publicKey, signal);
+          break;
+        case 'Delete':
+          await driver.deleteKeyPair(name, signal);
+          break;
+        default:
+          current = await this.#setFinalizer(current, step === 'AddFinalizer');
+      }
+      this.#tell(current, step, name);
+      if (step === 'RemoveFinalizer') return { kind: 'settled' };
+    }
+    return this.#conclude({ ...keyPair, metadata: current.metadata }, made, there, wantedHash);
+  }
+
+  #conclude(keyPair: KeyPair, made: KeyPairPlan, there: CloudKeyPair | undefined, wantedHash: string): Promise<Outcome> {
+    if (keyPair.metadata.deletionTimestamp) return Promise.resolve({ kind: 'settled' });
+    const imported = made.steps.includes('Import') && there;
+    const { conditions } = imported ? plan(keyPair, { there, wantedHash, thereHash: wantedHash }) : made;
+    const facts =
+      imported || made.ours ? { publicKeyHash: wantedHash, ...(there ? { fingerprint: there.fingerprint } : {}) } : {};
+    return this.#report(keyPair, conditions, facts);
+  }
+
+  async #withoutCloud(keyPair: KeyPair): Promise<Outcome> {
+    const { name } = keyPair.spec.cloudRef;
+    const exists = this.tools.records.get({ kind: 'Cloud', namespace: '', name }) !== undefined;
+    if (!exists && keyPair.metadata.deletionTimestamp && keyPair.status?.publicKeyHash === undefined) {
+      await this.#setFinalizer(keyPair, false);
+      return { kind: 'settled' };
+    }
+    const reason = exists ? 'CloudNotReady' : 'CloudNotFound';
+    const message = exists
+      ? `Cloud ${name} is not connected: see its conditions`
+      : `spec.cloudRef.name: there is no Cloud ${name}`;
+    await this.#report(
+      keyPair,
+      [
+        { type: 'Ready', status: 'False', reason, message },
+        { type: 'Reconciling', status: 'True', reason, message },
+      ],
+      {},
+    );
+    return { kind: 'waiting', on: 'the Cloud', recheckAfterMs: CLOUD_RECHECK_MS };
+  }
+
+  #tell(keyPair: Resource, step: KeyPairStep, name: string): void {
+    if (step === 'Import')
+      this.tools.events.record(keyPair, {
+        type: 'Normal',
+        reason: 'Imported',
+        message: `imported key pair ${name}`,
+        action: step,
+      });
+    if (step === 'Delete')
+      this.tools.events.record(keyPair, { type: 'Normal', reason: 'Delete', message: `deleted key pair ${name}`, action: step });
+  }
+
+  async #setFinalizer(keyPair: Resource, present: boolean): Promise<Resource> {
+    const others = (keyPair.metadata.finalizers ?? []).filter((one) => one !== FINALIZER);
+    const finalizers = present ? [...others, FINALIZER] : others;
+    const written = await this.tools.store.update({ ...keyPair, metadata: { ...keyPair.metadata, finalizers } });
+    this.tools.records.written(written);
+    return written;
+  }
+
+  async #report(
+    keyPair: Resource & { status?: KeyPairStatus },
+    conditions: readonly ProposedCondition[],
+    facts: Partial<KeyPairStatus>,
+  ): Promise<Outcome> {
+    const { generation } = keyPair.metadata;
+    const known = keyPair.status ?? {};
+    const merged = mergeConditions(known.conditions ?? [], conditions, OWNED, generation, this.tools.environment.now());
+    const status = { ...known, ...facts, observedGeneration: generation, conditions: merged };
+    if (JSON.stringify(status) !== JSON.stringify(known))
+      this.tools.records.written(await this.tools.store.updateStatus({ ...keyPair, status }));
+    return { kind: 'waiting', on: 'the next look', recheckAfterMs: RECHECK_MS };
+  }
+}
+
+/** A digest of a public key's type and body: comments and white space at the end are no difference. */
+function digest(publicKey: string): string {
+  return createHash('sha256').update(publicKey.trim().split(' ').slice(0, 2).join(' ')).digest('hex');
+}

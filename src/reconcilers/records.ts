@@ -1,0 +1,91 @@
+import type { Cache } from '../controllers/cache.js';
+import type { Secret } from '../resources/core.js';
+import type { Resource, ResourceKey } from '../resources/metadata.js';
+
+/** The indexes over the caches: which value of a resource each is by. */
+export const INDEXES = {
+  /** VirtualMachines by `cloud/server id` that they are bound to. */
+  boundServer: (resource: Resource): string[] => {
+    const cloud = textAt(resource.spec, 'cloudRef', 'name');
+    const id = textAt(resource.status, 'id');
+    return cloud !== undefined && id !== undefined ? [`${cloud}/${id}`] : [];
+  },
+  /** VirtualMachines by uid: the owner tag's part. */
+  uid: (resource: Resource): string[] => [resource.metadata.uid],
+  /** VirtualMachines and KeyPairs by the Cloud that they name. */
+  cloud: (resource: Resource): string[] => {
+    const cloud = textAt(resource.spec, 'cloudRef', 'name');
+    return cloud === undefined ? [] : [cloud];
+  },
+  /** VirtualMachines by `namespace/Secret` that their user data is from. */
+  userDataSecret: (resource: Resource): string[] => {
+    const name = textAt(resource.spec, 'userDataFrom', 'secretRef', 'name');
+    return name === undefined ? [] : [`${resource.metadata.namespace}/${name}`];
+  },
+  /** Clouds by `namespace/Secret` of their credentials. */
+  credentials: (resource: Resource): string[] => {
+    const namespace = textAt(resource.spec, 'credentialsRef', 'namespace');
+    const name = textAt(resource.spec, 'credentialsRef', 'name');
+    return name === undefined ? [] : [`${namespace}/${name}`];
+  },
+} as const;
+
+/** What reconcilers read: the caches, by the questions they ask. Nothing here asks a store or a cloud. */
+export class Records {
+  constructor(private readonly caches: Readonly<Record<'Cloud' | 'VirtualMachine' | 'KeyPair' | 'Secret', Cache>>) {}
+
+  /** The resource as last seen. */
+  get(key: ResourceKey): Resource | undefined {
+    return this.#cache(key.kind).get(key);
+  }
+
+  /** Puts what a write gave into the cache, unless something newer is there. */
+  written(resource: Resource): void {
+    this.#cache(resource.kind).write(resource);
+  }
+
+  /** A Secret as last seen. */
+  secret(namespace: string, name: string): Secret | undefined {
+    return this.caches.Secret.get({ kind: 'Secret', namespace, name });
+  }
+
+  /** The VirtualMachines of a Cloud that are bound to a server. More than one is a fault that is shown. */
+  virtualMachinesBoundTo(cloud: string, id: string): readonly Resource[] {
+    return this.caches.VirtualMachine.byIndex('boundServer', `${cloud}/${id}`);
+  }
+
+  /** The VirtualMachine with that uid. */
+  virtualMachineWithUid(uid: string): Resource | undefined {
+    return this.caches.VirtualMachine.byIndex('uid', uid)[0];
+  }
+
+  /** The resources of a kind that name a Cloud. */
+  ofCloud(kind: 'VirtualMachine' | 'KeyPair', cloud: string): readonly Resource[] {
+    return this.caches[kind].byIndex('cloud', cloud);
+  }
+
+  /** The Clouds whose credentials a Secret holds. */
+  cloudsWithCredentials(namespace: string, name: string): readonly Resource[] {
+    return this.caches.Cloud.byIndex('credentials', `${namespace}/${name}`);
+  }
+
+  /** The VirtualMachines whose user data a Secret holds. */
+  virtualMachinesWithUserData(namespace: string, name: string): readonly Resource[] {
+    return this.caches.VirtualMachine.byIndex('userDataSecret', `${namespace}/${name}`);
+  }
+
+  #cache(kind: string): Cache {
+    const cache = Object.entries(this.caches).find(([name]) => name === kind)?.[1];
+    if (!cache) throw new RangeError(`no cache holds ${kind}`);
+    return cache;
+  }
+}
+
+/** The text at a path of an unchecked value: rows written by hand may hold anything. */
+function textAt(value: unknown, ...path: readonly string[]): string | undefined {
+  const found = path.reduce<unknown>(
+    (inner, part) => (typeof inner === 'object' && inner !== null ? Reflect.get(inner, part) : undefined),
+    value,
+  );
+  return typeof found === 'string' ? found : undefined;
+}

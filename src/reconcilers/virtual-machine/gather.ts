@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto';
+import type { Catalog, Resolution } from '../../clouds/catalog.js';
+import type { Connection } from '../../clouds/connection.js';
+import type { Server } from '../../clouds/driver.js';
+import { cloudSpecSchema } from '../../resources/cloud.js';
+import { type Secret, secretValues } from '../../resources/core.js';
+import type { Resource } from '../../resources/metadata.js';
+import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import type { Bound, CloudFacts, Observation, Resolved, UserData } from './observation.js';
+
+/** What one reconcile pass has found out by itself. Gone when the pass ends: nothing in it is older than the pass. */
+export interface Findings {
+  held?: string;
+  askedById?: boolean;
+  askedByName?: readonly Server[];
+  resolved?: Resolved;
+  fresh?: boolean;
+}
+
+/** What is looked at beside the cloud. All lookups are in memory. */
+export interface Surroundings {
+  readonly installation: string;
+  /** The Secret of that name in the record's namespace, or undefined. */
+  secret(name: string): Secret | undefined;
+  /** Other records of the same Cloud that are bound to the server of that id. */
+  othersBoundTo(id: string): readonly Resource[];
+}
+
+/** The Cloud as far as a plan must know it. `cloud` is the resource of the name that the spec gives, as last seen. */
+export function cloudFacts(vm: VirtualMachine, cloud: Resource | undefined, connection: Connection | undefined): CloudFacts {
+  const { name } = vm.spec.cloudRef;
+  const unusable = (reason: string, message: string): CloudFacts => ({ kind: 'unusable', reason, message });
+  if (!cloud) return unusable('CloudNotFound', `spec.cloudRef.name: there is no Cloud ${name}`);
+  const spec = cloudSpecSchema.safeParse(cloud.spec);
+  if (!spec.success) return unusable('CloudInvalid', `Cloud ${name} has an invalid spec: see its conditions`);
+  const { paused, allowedNamespaces } = spec.data;
+  if (paused) return unusable('CloudPaused', `Cloud ${name} is paused`);
+  if (allowedNamespaces && !allowedNamespaces.includes(vm.metadata.namespace ?? '')) {
+    return unusable('NamespaceNotAllowed', `Cloud ${name} does not allow the namespace ${vm.metadata.namespace}`);
+  }
+  if (cloud.metadata.deletionTimestamp && !vm.metadata.deletionTimestamp)
+    return unusable('CloudTerminating', `Cloud ${name} is being deleted`);
+  if (!connection) return unusable('CloudNotReady', `Cloud ${name} is not connected: see its conditions`);
+  const { health } = connection.observer;
+  return {
+    kind: 'usable',
+    completeAt: health.completeAt,
+    settleMs: connection.settings.settleMs,
+    buildTimeoutMs: connection.settings.buildTimeoutMs,
+    full: !connection.hasRoomFor(vm.metadata.uid),
+    trouble: health.error?.error.message,
+  };
+}
+
+/** All that the plan looks at, as it is known now, without asking anybody. */
+export function gather(
+  vm: VirtualMachine,
+  connection: Connection | undefined,
+  cloud: CloudFacts,
+  around: Surroundings,
+  findings: Findings,
+): Observation {
+  const observer = connection?.observer;
+  const adoptable = vm.spec.adopt && observer ? [...observer.servers()].filter((server) => matches(server, vm)) : [];
+  const id = vm.status?.id ?? (adoptable.length === 1 ? adoptable[0]?.id : undefined);
+  return {
+    cloud,
+    installation: around.installation,
+    bound: boundOf(vm, connection),
+    owned: (observer?.ownedBy(vm.metadata.uid) ?? []).filter(({ owner }) => owner?.installation === around.installation),
+    adoptable,
+    claimedBy: id === undefined ? undefined : claimant(vm, around.othersBoundTo(id)),
+    userData: userDataOf(vm, around),
+    resolved: findings.resolved,
+    held: findings.held,
+    askedById: findings.askedById ?? false,
+    askedByName: findings.askedByName,
+    fresh: findings.fresh ?? false,
+  };
+}
+
+/** Looks up what names in the spec stand for. @throws CloudError as the lists do. */
+export async function resolve(vm: VirtualMachine, catalog: Catalog): Promise<Resolved> {
+  const [image, flavor, networks] = await Promise.all([
+    catalog.resolve('image', vm.spec.image),
+    catalog.resolve('flavor', vm.spec.flavor),
+    resolveNetworks(vm.spec.networks, catalog),
+  ]);
+  return { image, flavor, networks };
+}
+
+async function resolveNetworks(networks: VirtualMachine['spec']['networks'], catalog: Catalog): Promise<Resolved['networks']> {
+  if (networks === undefined || networks === 'none') return { kind: 'found', value: networks };
+  const all = await Promise.all(networks.map(({ name }) => catalog.resolve('network', name)));
+  const bad = all.find((one): one is Exclude<Resolution, { kind: 'found' }> => one.kind !== 'found');
+  if (bad) return bad;
+  return { kind: 'found', value: all.flatMap((one) => (one.kind === 'found' ? [one.value.id] : [])) };
+}
+
+function matches(server: Server, { spec: { adopt } }: VirtualMachine): boolean {
+  return adopt?.id === undefined ? server.name === adopt?.name : server.id === adopt.id;
+}
+
+function boundOf(vm: VirtualMachine, connection: Connection | undefined): Bound {
+  const id = vm.status?.id;
+  if (id === undefined) return { kind: 'none' };
+  if (!connection) return { kind: 'unseen' };
+  const sighting = connection.observer.sighting(id);
+  if (sighting) return { kind: 'present', ...sighting };
+  return connection.observer.isGone(id) ? { kind: 'gone' } : { kind: 'unseen' };
+}
+
+/** The record that goes before this one in having a server: the one bound to it, and of two such the older. */
+function claimant(vm: VirtualMachine, others: readonly Resource[]): string | undefined {
+  const age = ({ metadata }: Resource) => `${metadata.creationTimestamp} ${metadata.uid}`;
+  const rival = others.find(
+    (other) => other.metadata.uid !== vm.metadata.uid && (vm.status?.id === undefined || age(other) < age(vm)),
+  );
+  return rival && `${rival.metadata.namespace}/${rival.metadata.name}`;
+}
+
+function userDataOf(vm: VirtualMachine, around: Surroundings): UserData {
+  const { userData, userDataFrom } = vm.spec;
+  if (userData !== undefined) return found(userData);
+  if (!userDataFrom) return { kind: 'none' };
+  const { name, key } = userDataFrom.secretRef;
+  const secret = around.secret(name);
+  if (!secret) return { kind: 'missing', message: `there is no Secret ${vm.metadata.namespace}/${name}` };
+  const text = secretValues(secret)[key];
+  return text === undefined
+    ? { kind: 'missing', message: `Secret ${vm.metadata.namespace}/${name} has no key ${key}` }
+    : found(text);
+}
+
+function found(text: string): UserData {
+  return { kind: 'found', text, hash: createHash('sha256').update(text).digest('hex') };
+}

@@ -1,0 +1,71 @@
+import type { Resolution } from '../../clouds/catalog.js';
+import type { OwnerTag, Server } from '../../clouds/driver.js';
+
+/** The cloud as far as a plan must know it. */
+export type CloudFacts =
+  | {
+      readonly kind: 'usable';
+      /** When the last complete observation began; undefined before the first: then nothing may be concluded from absence. */
+      readonly completeAt: Date | undefined;
+      /** How long after an attempt of unknown outcome its server may still appear. */
+      readonly settleMs: number;
+      readonly buildTimeoutMs: number;
+      /** True if the Cloud's limits.servers leaves no room for one more. */
+      readonly full: boolean;
+      /** Why the cloud does not answer at the moment; undefined while it does. */
+      readonly trouble: string | undefined;
+    }
+  /** Nothing can or may be done there now. Reason and message are those of the condition. */
+  | { readonly kind: 'unusable'; readonly reason: string; readonly message: string };
+
+/** What is known of the server that the record is bound to. */
+export type Bound =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'present'; readonly server: Server; readonly asOf: Date }
+  /** The cloud itself said that it is not there. */
+  | { readonly kind: 'gone' }
+  /** Not in the snapshot, which is no proof. */
+  | { readonly kind: 'unseen' };
+
+/** User data as text ready to send, or why there is none. */
+export type UserData =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'found'; readonly text: string; readonly hash: string }
+  | { readonly kind: 'missing'; readonly message: string };
+
+/** What names in the spec stand for in the cloud. */
+export interface Resolved {
+  readonly image: Resolution;
+  readonly flavor: Resolution;
+  readonly networks: Resolution<'none' | readonly string[] | undefined>;
+}
+
+/** All that a plan for a VirtualMachine looks at beside the declaration and the time. Facts only. */
+export interface Observation {
+  readonly cloud: CloudFacts;
+  /** This installation: with the uid, it makes the owner tag. */
+  readonly installation: string;
+  readonly bound: Bound;
+  /** Every server known that bears our owner tag for this record, the bound one among them. */
+  readonly owned: readonly Server[];
+  /** With `spec.adopt`: every server that matches it. */
+  readonly adoptable: readonly Server[];
+  /** The name of another record that is bound to a server which this one is bound to or would adopt. */
+  readonly claimedBy: string | undefined;
+  readonly userData: UserData;
+  /** Undefined: not looked up yet in this reconcile (see the step Resolve). */
+  readonly resolved: Resolved | undefined;
+  /** The token of the attempt that this very reconcile wrote down and has not sent. */
+  readonly held: string | undefined;
+  /** The servers of ours that the cloud named when it was asked by name in this very reconcile. */
+  readonly askedByName: readonly Server[] | undefined;
+  /** True if the bound server was asked for by id in this very reconcile. */
+  readonly askedById: boolean;
+  /** True if this very reconcile added the finalizer: then no attempt can have been made before. */
+  readonly fresh: boolean;
+}
+
+/** The owner tag of an attempt for a record. */
+export function ownerTag(installation: string, uid: string, attempt: string): OwnerTag {
+  return { installation, uid, attempt };
+}

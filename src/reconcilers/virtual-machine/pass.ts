@@ -1,0 +1,252 @@
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Connection } from '../../clouds/connection.js';
+import { CLOUD_ERRORS, CloudError, isCloudError } from '../../clouds/errors.js';
+import type { Environment } from '../../environment.js';
+import type { Resource } from '../../resources/metadata.js';
+import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
+import type { Store } from '../../store/store.js';
+import { type Findings, resolve } from './gather.js';
+import { type Observation, ownerTag } from './observation.js';
+import { clip, sameStatus, withBound, withoutServer } from './status.js';
+import type { Step } from './steps.js';
+import { FINALIZER, networksOf, serverName } from './verdict.js';
+
+/** What a pass needs for its effects. */
+export interface PassTools {
+  readonly store: Store;
+  readonly environment: Environment;
+  readonly log: Logger;
+  /** Takes what a write of ours gave, so that no later pass acts on less. */
+  written(resource: Resource): VirtualMachine;
+}
+
+/**
+ * One pass over one VirtualMachine: the hands of the plan. Holds the record as it will be written and what was found out on the way.
+ * The status is written where an effect must not come before it (the ledger), and at the end.
+ */
+export class Pass {
+  readonly findings: Findings = {};
+  #stored: VirtualMachine;
+  #status: VirtualMachineStatus;
+
+  constructor(
+    vm: VirtualMachine,
+    private readonly connection: Connection | undefined,
+    private readonly installation: string,
+    private readonly tools: PassTools,
+  ) {
+    this.#stored = vm;
+    this.#status = vm.status ?? {};
+  }
+
+  /** The record as this pass knows it: with the status that is still to be written. */
+  get vm(): VirtualMachine {
+    return { ...this.#stored, status: this.#status };
+  }
+
+  /** Sets the status that {@link flush} is to write. */
+  set status(status: VirtualMachineStatus) {
+    this.#status = status;
+  }
+
+  /** Writes the status if it says something new. @throws StoreError Conflict if the record was changed meanwhile. */
+  async flush(): Promise<void> {
+    if (sameStatus(this.#stored.status, this.#status)) return;
+    this.#status = { ...this.#status, observedAt: this.tools.environment.now().toISOString() };
+    this.#stored = this.tools.written(await this.tools.store.updateStatus({ ...this.#stored, status: this.#status }));
+  }
+
+  /**
+   * Takes one step. Each branch is safe to be killed at any point: what it leaves behind is found by the next observation.
+   * @throws CloudError, StoreError. A create of unknown outcome is not thrown: the next plan waits for it.
+   */
+  async perform(step: Step, observation: Observation, signal: AbortSignal): Promise<void> {
+    switch (step.kind) {
+      case 'AddFinalizer':
+        await this.#setFinalizers([...(this.#stored.metadata.finalizers ?? []), FINALIZER]);
+        this.findings.fresh = true;
+        return;
+      case 'RemoveFinalizer':
+        return this.#setFinalizers((this.#stored.metadata.finalizers ?? []).filter((one) => one !== FINALIZER));
+      case 'RecordAttempt':
+        return this.#recordAttempt(step.attempt, observation);
+      case 'Bind':
+        return this.#bind(step.id, step.adopted, observation);
+      case 'Unbind':
+        this.#status = withoutServer(this.#status, step.why);
+        return;
+      case 'RecordFailure':
+        this.#status = { ...this.#status, failures: this.#nextFailure(step.id, step.message) };
+        return this.flush();
+      default:
+        return this.#performInCloud(step, observation, signal);
+    }
+  }
+
+  async #performInCloud(step: Step, observation: Observation, signal: AbortSignal): Promise<void> {
+    const { connection } = this;
+    if (!connection) throw new CloudError('Unavailable', `no connection to Cloud ${this.#stored.spec.cloudRef.name}`);
+    const { driver, observer, catalog } = connection;
+    const owner = ownerTag(
+      this.installation,
+      this.#stored.metadata.uid,
+      this.#status.applied?.attempt ?? this.#status.ledger?.token ?? '',
+    );
+    const { metadata = {}, tags = [] } = this.#stored.spec;
+    switch (step.kind) {
+      case 'AskByName': {
+        const servers = await driver.findServersByName(step.name, signal);
+        for (const server of servers) observer.note(server);
+        this.findings.askedByName = servers.filter(
+          (one) => one.owner?.uid === owner.uid && one.owner.installation === owner.installation,
+        );
+        return;
+      }
+      case 'Resolve':
+        this.findings.resolved = await resolve(this.#stored, catalog);
+        return;
+      case 'Create':
+        return this.#create(connection, observation, signal);
+      case 'AskById':
+        this.findings.askedById = true;
+        return this.#look(connection, step.id, signal);
+      case 'Delete':
+        return this.#change(connection, step.id, 'Deleting', () => driver.deleteServer(step.id, signal));
+      case 'Start':
+        return this.#change(connection, step.id, 'starting', () => driver.startServer(step.id, signal));
+      case 'Stop':
+        return this.#change(connection, step.id, 'stopping', () => driver.stopServer(step.id, signal));
+      case 'Resume':
+        return this.#change(connection, step.id, 'resuming', () => driver.resumeServer(step.id, step.from, signal));
+      case 'Resize':
+        return this.#change(connection, step.id, 'resizing', () => driver.resizeServer(step.id, step.flavorId, signal));
+      case 'ConfirmResize':
+        return this.#change(connection, step.id, 'confirming the resize', () => driver.confirmResize(step.id, signal));
+      case 'Disown':
+        await driver.setServerMetadata(step.id, metadata, undefined, signal);
+        await driver.setServerTags(step.id, tags, undefined, signal);
+        return this.#look(connection, step.id, signal);
+      case 'Rename':
+        await driver.renameServer(step.id, step.to, signal);
+        return this.#look(connection, step.id, signal);
+      case 'SetMetadata':
+        await driver.setServerMetadata(step.id, metadata, owner, signal);
+        return this.#look(connection, step.id, signal);
+      case 'SetTags':
+        await driver.setServerTags(step.id, tags, owner, signal);
+        return this.#look(connection, step.id, signal);
+    }
+  }
+
+  async #create(connection: Connection, observation: Observation, signal: AbortSignal): Promise<void> {
+    const { ledger } = this.#status;
+    const { resolved, userData } = observation;
+    if (!ledger || resolved?.image.kind !== 'found' || resolved.flavor.kind !== 'found' || resolved.networks.kind !== 'found') {
+      throw new CloudError('Unavailable', 'a create was planned without a ledger entry or before names were looked up');
+    }
+    const { metadata, spec } = this.#stored;
+    const reservation = connection.reserve(metadata.uid);
+    delete this.findings.held;
+    try {
+      const server = await connection.driver.createServer(
+        {
+          name: ledger.serverName,
+          imageId: resolved.image.value.id,
+          flavorId: resolved.flavor.value.id,
+          ...(spec.keyName ? { keyName: spec.keyName } : {}),
+          ...(userData.kind === 'found' ? { userData: userData.text } : {}),
+          ...(resolved.networks.value === undefined ? {} : { networks: resolved.networks.value }),
+          metadata: spec.metadata ?? {},
+          tags: spec.tags ?? [],
+        },
+        ownerTag(this.installation, metadata.uid, ledger.token),
+        signal,
+      );
+      connection.observer.note(server);
+      this.#status = withBound(this.vm, server, false);
+    } catch (error) {
+      if (!(error instanceof CloudError) || CLOUD_ERRORS[error.code].outcome === 'unknown') {
+        this.tools.log.warn({ err: error, attempt: ledger.attempt }, 'create of unknown outcome');
+        if (error instanceof CloudError) return;
+        throw error;
+      }
+      this.#status = { ...this.#status, ledger: { ...ledger, closed: clip(`refused: ${error.message}`) } };
+      throw error;
+    } finally {
+      reservation.done();
+    }
+  }
+
+  /** The ledger entry: durable before the request, so that whoever comes after knows that there may be a server. */
+  async #recordAttempt(attempt: number, { resolved, userData }: Observation): Promise<void> {
+    const { spec } = this.#stored;
+    const token = this.tools.environment.id();
+    this.#status = {
+      ...this.#status,
+      ledger: {
+        attempt,
+        token,
+        serverName: serverName(this.#stored),
+        specHash: createHash('sha256').update(JSON.stringify(spec)).digest('hex').slice(0, 16),
+        at: this.tools.environment.now().toISOString(),
+      },
+      applied: {
+        attempt: token,
+        image: spec.image,
+        ...(resolved?.image.kind === 'found' ? { imageId: resolved.image.value.id } : {}),
+        keyName: spec.keyName ?? '',
+        networks: networksOf(this.#stored),
+        ...(userData.kind === 'found' ? { userDataHash: userData.hash } : {}),
+      },
+      ...(resolved?.image.kind === 'found' ? { image: { id: resolved.image.value.id, name: resolved.image.value.name } } : {}),
+      ...(resolved?.flavor.kind === 'found'
+        ? { flavor: { id: resolved.flavor.value.id, name: resolved.flavor.value.name } }
+        : {}),
+    };
+    await this.flush();
+    this.findings.held = token;
+  }
+
+  #bind(id: string, adopted: boolean, { owned, adoptable, askedByName }: Observation): void {
+    const server = [...owned, ...adoptable, ...(askedByName ?? [])].find((one) => one.id === id);
+    if (!server) throw new CloudError('NotFound', `server ${id} vanished before it was bound`);
+    this.#status = withBound(this.vm, server, adopted);
+    if (!adopted || this.#status.ledger) return;
+    const now = this.tools.environment.now().toISOString();
+    const token = server.owner?.attempt ?? this.tools.environment.id();
+    this.#status = {
+      ...this.#status,
+      applied: { ...this.#status.applied, attempt: token },
+      ledger: { attempt: 1, token, serverName: server.name, specHash: '', at: now },
+      builtAt: now,
+    };
+  }
+
+  /** Sets something going. Until the next poll tells more, the server counts as changing, so that the step is not taken twice. */
+  async #change(connection: Connection, id: string, doing: string, call: () => Promise<void>): Promise<void> {
+    await call();
+    const known = connection.observer.sighting(id);
+    if (!known) return;
+    connection.observer.note(doing === 'Deleting' ? { ...known.server, state: 'Deleting' } : { ...known.server, task: doing });
+  }
+
+  async #look(connection: Connection, id: string, signal: AbortSignal): Promise<void> {
+    try {
+      connection.observer.note(await connection.driver.getServer(id, signal));
+    } catch (error) {
+      if (!isCloudError(error, 'NotFound')) throw error;
+      connection.observer.noteGone(id);
+    }
+  }
+
+  #nextFailure(id: string, message: string): NonNullable<VirtualMachineStatus['failures']> {
+    const count = (this.#status.failures?.count ?? 0) + 1;
+    return { count, at: this.tools.environment.now().toISOString(), message: clip(message), id };
+  }
+
+  async #setFinalizers(finalizers: readonly string[]): Promise<void> {
+    const written = await this.tools.store.update({ ...this.#stored, metadata: { ...this.#stored.metadata, finalizers } });
+    this.#stored = this.tools.written(written);
+  }
+}

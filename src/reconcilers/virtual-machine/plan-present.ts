@@ -1,0 +1,174 @@
+import type { Server } from '../../clouds/driver.js';
+import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import type { Observation } from './observation.js';
+import type { Step } from './steps.js';
+import {
+  condition,
+  FAILURES_TO_STALL,
+  isAlive,
+  networksOf,
+  type Plan,
+  progressing,
+  serverName,
+  stalled,
+  steps,
+  type UsableCloud,
+} from './verdict.js';
+
+/** What to do for a record whose server is there. Part of `plan`. */
+export function planPresent(vm: VirtualMachine, observation: Observation, server: Server, cloud: UsableCloud, now: Date): Plan {
+  const twins = observation.owned.filter((other) => other.id !== server.id && isAlive(other));
+  if (twins.length > 0) {
+    return steps(
+      'DeletingTwin',
+      twins.map(({ id }): Step => ({ kind: 'Delete', id, why: `a twin: this record has server ${server.id}` })),
+    );
+  }
+  switch (server.state) {
+    case 'Deleting':
+    case 'Deleted':
+      return progressing('Deleting', `server ${server.id} is being deleted`, { on: 'deletion', moving: true });
+    case 'Building':
+      return planBuilding(vm, server, cloud, now);
+    case 'Error':
+      return planError(vm, observation, server);
+    case 'Rebooting':
+    case 'Rebuilding':
+    case 'Resizing':
+      return progressing(server.state, `server ${server.id} is ${server.state.toLowerCase()}`, {
+        on: 'the server',
+        moving: true,
+      });
+    case 'Unknown':
+      return progressing('StateUnknown', `the cloud reports no known state of server ${server.id}`, { on: 'the server' });
+    default:
+      if (server.task)
+        return progressing('Changing', `server ${server.id} is ${server.task}`, { on: 'the server', moving: true });
+      return planStable(vm, observation, server);
+  }
+}
+
+function planBuilding(vm: VirtualMachine, server: Server, cloud: UsableCloud, now: Date): Plan {
+  const since = Date.parse(vm.status?.ledger?.at ?? server.createdAt);
+  const deadline = new Date(since + cloud.buildTimeoutMs);
+  if (now < deadline)
+    return progressing('Building', `server ${server.id} is being built`, { on: 'the build', moving: true, until: deadline });
+  return planFailedBuild(vm, server, `it was not built within ${cloud.buildTimeoutMs / 1000} s`);
+}
+
+function planError(vm: VirtualMachine, observation: Observation, server: Server): Plan {
+  // The fault of a server that never had a host is told by a get only.
+  if (server.fault === undefined && !observation.askedById) return steps('ServerInError', [{ kind: 'AskById', id: server.id }]);
+  const fault = server.fault ?? 'the cloud reports state Error and says no more';
+  if (vm.status?.builtAt === undefined) return planFailedBuild(vm, server, fault);
+  if (vm.spec.onChange === 'Replace' && !vm.spec.protected) {
+    return steps('ServerInError', [{ kind: 'Delete', id: server.id, why: `it is in error and onChange is Replace: ${fault}` }]);
+  }
+  return stalled(
+    'ServerInError',
+    `server ${server.id} is in error: ${fault}. It may hold data, so it is left: mend it, delete it, or set onChange: Replace`,
+  );
+}
+
+function planFailedBuild(vm: VirtualMachine, server: Server, why: string): Plan {
+  const removal: Step = { kind: 'Delete', id: server.id, why: `its build failed: ${why}` };
+  const counted = vm.status?.failures?.id === server.id;
+  const doing = steps('BuildFailed', counted ? [removal] : [{ kind: 'RecordFailure', id: server.id, message: why }, removal]);
+  if ((vm.status?.failures?.count ?? 0) + (counted ? 0 : 1) < FAILURES_TO_STALL) return doing;
+  return { ...stalled('BuildFailed', `builds keep failing, the last one: ${why}`), steps: doing.steps };
+}
+
+function planStable(vm: VirtualMachine, observation: Observation, server: Server): Plan {
+  if (needsResolving(vm, server) && !observation.resolved) return steps('Comparing', [{ kind: 'Resolve' }]);
+  const replacement = changesNeedingReplacement(vm, observation, server);
+  if (replacement.length > 0 && vm.spec.onChange === 'Replace' && !vm.spec.protected) {
+    return steps('Replacing', [{ kind: 'Delete', id: server.id, why: `to be replaced: ${replacement.join('; ')}` }]);
+  }
+  const { list, problem } = corrections(vm, observation, server);
+  if (list.length > 0) return steps('Correcting', list);
+  if (problem) return stalled('ReferenceNotFound', problem);
+  if (replacement.length > 0) {
+    const why = vm.spec.protected ? 'spec.protected is true' : 'spec.onChange is not Replace';
+    return stalled('ChangeHeld', `${replacement.join('; ')}: this needs another server, and ${why}`);
+  }
+  const message = `server ${server.id} is ${server.state.toLowerCase()}, as declared`;
+  return { steps: [], act: true, conditions: [condition('Ready', 'True', server.state, message)] };
+}
+
+function needsResolving(vm: VirtualMachine, server: Server): boolean {
+  const { spec, status } = vm;
+  return (
+    !isFlavor(server, spec.flavor, spec.flavor) ||
+    (spec.image !== status?.applied?.image && spec.image !== status?.applied?.imageId)
+  );
+}
+
+function isFlavor(server: Server, id: string, name: string): boolean {
+  return server.flavorId === id || server.flavorName === name;
+}
+
+/** Differences that only another server can mend, as sentences. */
+function changesNeedingReplacement(vm: VirtualMachine, observation: Observation, server: Server): string[] {
+  const { spec } = vm;
+  const applied = vm.status?.applied ?? {};
+  const image = observation.resolved?.image;
+  const changes: string[] = [];
+  if (spec.image !== applied.image && spec.image !== applied.imageId && image?.kind !== 'found') {
+    changes.push(`image: ${image?.message ?? `${spec.image} is not looked up`}`);
+  } else if (spec.image !== applied.image && image?.kind === 'found' && image.value.id !== (applied.imageId ?? server.imageId)) {
+    changes.push(`image changed from ${applied.image ?? server.imageId} to ${spec.image}`);
+  }
+  if ((spec.keyName ?? '') !== (applied.keyName ?? '')) {
+    changes.push(`keyName changed from "${applied.keyName ?? ''}" to "${spec.keyName ?? ''}"`);
+  }
+  if (networksOf(vm) !== (applied.networks ?? ''))
+    changes.push(`networks changed from ${applied.networks ?? 'unset'} to ${networksOf(vm) || 'unset'}`);
+  const { userData } = observation;
+  if (userData.kind !== 'missing' && (userData.kind === 'found' ? userData.hash : '') !== (applied.userDataHash ?? '')) {
+    changes.push('user data changed');
+  }
+  return changes;
+}
+
+/** What can be put right in place, in an order that the cloud takes; and what cannot be for want of something. */
+function corrections(vm: VirtualMachine, observation: Observation, server: Server): { list: Step[]; problem?: string } {
+  const { spec } = vm;
+  const { id } = server;
+  if (server.state === 'AwaitingConfirmation') return { list: [{ kind: 'ConfirmResize', id }] };
+  if (server.state === 'Paused' || server.state === 'Suspended') return { list: [{ kind: 'Resume', id, from: server.state }] };
+  const list: Step[] = [];
+  if (server.name !== serverName(vm)) list.push({ kind: 'Rename', id, from: server.name, to: serverName(vm) });
+  const tagged =
+    server.ownerTagWhole && server.owner?.uid === vm.metadata.uid && server.owner.installation === observation.installation;
+  const metadata = differences(server.metadata, spec.metadata ?? {});
+  if (metadata || !tagged) list.push({ kind: 'SetMetadata', id, detail: metadata ?? 'the owner tag' });
+  const tags = server.tags ? differences(asRecord(server.tags), asRecord(spec.tags ?? [])) : undefined;
+  if (tags || (server.tags && !tagged)) list.push({ kind: 'SetTags', id, detail: tags ?? 'the owner tag' });
+  const flavor = observation.resolved?.flavor;
+  let problem: string | undefined;
+  if (!isFlavor(server, spec.flavor, spec.flavor)) {
+    if (flavor?.kind !== 'found') problem = `spec.flavor: ${flavor?.message ?? 'not looked up'}`;
+    else if (!isFlavor(server, flavor.value.id, flavor.value.name)) {
+      list.push({
+        kind: 'Resize',
+        id,
+        flavorId: flavor.value.id,
+        detail: `from ${server.flavorName ?? server.flavorId} to ${flavor.value.name}`,
+      });
+    }
+  }
+  const powerState = spec.powerState ?? 'Running';
+  if (powerState === 'Running' && server.state === 'Stopped') list.push({ kind: 'Start', id });
+  if (powerState === 'Stopped' && server.state === 'Running') list.push({ kind: 'Stop', id });
+  return problem === undefined ? { list } : { list, problem };
+}
+
+/** The keys that differ, as a sentence; undefined if none does. Values are left out: they may be long. */
+function differences(actual: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): string | undefined {
+  const keys = [...new Set([...Object.keys(actual), ...Object.keys(wanted)])].filter((key) => actual[key] !== wanted[key]).sort();
+  return keys.length > 0 ? `${keys.slice(0, 8).join(', ')}${keys.length > 8 ? ` and ${keys.length - 8} more` : ''}` : undefined;
+}
+
+function asRecord(tags: readonly string[]): Record<string, string> {
+  return Object.fromEntries(tags.map((tag) => [tag, '']));
+}

@@ -1,0 +1,169 @@
+import type { Logger } from 'pino';
+import type { Connection } from '../../clouds/connection.js';
+import { isCloudError } from '../../clouds/errors.js';
+import type { EventRecorder } from '../../controllers/events.js';
+import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
+import type { Environment } from '../../environment.js';
+import { formatKey, type Resource, type ResourceKey } from '../../resources/metadata.js';
+import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import type { Store } from '../../store/store.js';
+import type { Records } from '../records.js';
+import { cloudFacts, gather, type Surroundings } from './gather.js';
+import { readVirtualMachine, type VirtualMachineInput } from './input.js';
+import type { Observation } from './observation.js';
+import { Pass } from './pass.js';
+import { plan } from './plan.js';
+import { failureConditions, sameStatus, withConditions, withPlan, withServer } from './status.js';
+import { describeStep, type Step } from './steps.js';
+import type { Plan } from './verdict.js';
+
+/** Steps in one pass at most: more than any honest plan has; a guard against a plan that turns in a circle. */
+const MOST_STEPS = 24;
+
+/** What the reconciler of VirtualMachines works with. */
+export interface VirtualMachineTools {
+  readonly store: Store;
+  readonly records: Records;
+  /** The connection to the Cloud of that name, if there is one now. */
+  connection(cloud: string): Connection | undefined;
+  readonly events: Pick<EventRecorder, 'record'>;
+  readonly environment: Environment;
+  /** This installation's id: part of every owner tag. */
+  readonly installation: string;
+  readonly log: Logger;
+}
+
+/** Makes one server agree with one VirtualMachine: observe, plan, take the first step, again, until nothing is left but to wait. */
+export class VirtualMachineReconciler implements Reconciler {
+  readonly kind = 'VirtualMachine';
+
+  constructor(private readonly tools: VirtualMachineTools) {}
+
+  async reconcile(key: ResourceKey, signal: AbortSignal): Promise<Outcome> {
+    const { records, environment } = this.tools;
+    const stored = records.get(key);
+    if (!stored) return { kind: 'settled' };
+    const input = readVirtualMachine(stored);
+    if (input.kind === 'invalid') return this.#refuse(stored, input);
+
+    const { vm } = input;
+    const connection = this.tools.connection(vm.spec.cloudRef.name);
+    const around = this.#surroundings(vm);
+    const pass = new Pass(vm, connection, this.tools.installation, {
+      store: this.tools.store,
+      environment,
+      log: this.tools.log.child({ key: formatKey(key) }),
+      written: (resource) => this.#written(resource, vm),
+    });
+    for (let taken = 0; ; taken += 1) {
+      const facts = cloudFacts(vm, records.get({ kind: 'Cloud', namespace: '', name: vm.spec.cloudRef.name }), connection);
+      const observation = gather(pass.vm, connection, facts, around, pass.findings);
+      const made = plan(pass.vm, observation, environment.now());
+      const [step] = made.steps;
+      if (!step || !made.act || signal.aborted || taken === MOST_STEPS)
+        return this.#finish(key, pass, made, observation, connection);
+      await this.#take(step, made, pass, observation, signal);
+      if (step.kind === 'RemoveFinalizer') {
+        connection?.observer.setMoving(formatKey(key), false);
+        return { kind: 'settled' };
+      }
+    }
+  }
+
+  async #take(step: Step, made: Plan, pass: Pass, observation: Observation, signal: AbortSignal): Promise<void> {
+    const { environment, log, events } = this.tools;
+    // These write the status, so what they write shall say what is about to happen.
+    if (step.kind === 'RecordAttempt' || step.kind === 'RecordFailure') pass.status = withPlan(pass.vm, made, environment.now());
+    try {
+      await pass.perform(step, observation, signal);
+    } catch (error) {
+      if (!isCloudError(error) || signal.aborted) throw error;
+      events.record(pass.vm, {
+        type: 'Warning',
+        reason: error.code,
+        message: `could not ${describeStep(step)}: ${error.message}`,
+        action: step.kind,
+      });
+      pass.status = withConditions(pass.vm, failureConditions(step, error), environment.now());
+      await pass.flush();
+      throw error;
+    }
+    const event = eventFor(step, pass.vm);
+    if (!event) return;
+    log.info(
+      { key: `${pass.vm.metadata.namespace}/${pass.vm.metadata.name}`, step: step.kind, detail: describeStep(step) },
+      'step taken',
+    );
+    events.record(pass.vm, { ...event, message: describeStep(step), action: step.kind });
+  }
+
+  async #finish(
+    key: ResourceKey,
+    pass: Pass,
+    made: Plan,
+    observation: Observation,
+    connection: Connection | undefined,
+  ): Promise<Outcome> {
+    const now = this.tools.environment.now();
+    const { bound } = observation;
+    const status = bound.kind === 'present' ? withServer(pass.vm.status ?? {}, bound.server, bound.asOf) : (pass.vm.status ?? {});
+    pass.status = withPlan({ ...pass.vm, status }, made, now);
+    if (made.conditions.length > 0) await pass.flush();
+    const { wait } = made;
+    connection?.observer.setMoving(formatKey(key), wait?.moving ?? false);
+    if (!wait) return { kind: 'settled' };
+    if (wait.completeAfter) connection?.observer.wantComplete(formatKey(key), wait.completeAfter);
+    return {
+      kind: 'waiting',
+      on: wait.on,
+      ...(wait.until ? { recheckAfterMs: Math.max(0, wait.until.getTime() - now.getTime()) } : {}),
+    };
+  }
+
+  async #refuse(stored: Resource, input: Extract<VirtualMachineInput, { kind: 'invalid' }>): Promise<Outcome> {
+    const { store, records, environment } = this.tools;
+    const status = withConditions({ metadata: stored.metadata, status: input.status }, input.conditions, environment.now());
+    if (!sameStatus(input.status, status)) records.written(await store.updateStatus({ ...stored, status }));
+    return { kind: 'settled' };
+  }
+
+  #written(resource: Resource, before: VirtualMachine): VirtualMachine {
+    this.tools.records.written(resource);
+    const read = readVirtualMachine(resource);
+    // A write of ours changes no spec; if somebody else's came between, the write would have been refused as a conflict.
+    return read.kind === 'valid' ? read.vm : before;
+  }
+
+  #surroundings(vm: VirtualMachine): Surroundings {
+    const { records, installation } = this.tools;
+    return {
+      installation,
+      secret: (name) => records.secret(vm.metadata.namespace ?? '', name),
+      othersBoundTo: (id) => records.virtualMachinesBoundTo(vm.spec.cloudRef.name, id),
+    };
+  }
+}
+
+/** The event that a step is told by; steps that only ask or write the ledger are not told. */
+function eventFor(step: Step, vm: VirtualMachine): { type: 'Normal' | 'Warning'; reason: string } | undefined {
+  switch (step.kind) {
+    case 'AddFinalizer':
+    case 'RemoveFinalizer':
+    case 'RecordAttempt':
+    case 'AskById':
+    case 'AskByName':
+    case 'Resolve':
+      return undefined;
+    case 'Unbind':
+      return { type: 'Warning', reason: 'ServerGone' };
+    case 'RecordFailure':
+      return { type: 'Warning', reason: 'BuildFailed' };
+    case 'Create':
+      if (vm.status?.id === undefined) return { type: 'Warning', reason: 'OutcomeUnknown' };
+      return { type: 'Normal', reason: 'Created' };
+    case 'Bind':
+      return { type: 'Normal', reason: step.adopted ? 'Adopted' : 'Bound' };
+    default:
+      return { type: 'Normal', reason: step.kind };
+  }
+}

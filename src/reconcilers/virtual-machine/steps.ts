@@ -1,0 +1,79 @@
+/**
+ * One thing to do for a VirtualMachine. Only what is under "in the cloud" has an effect there.
+ * `why` and `detail` are for people: they stand in events and in `status.plan`.
+ */
+export type Step =
+  // in the record
+  | { readonly kind: 'AddFinalizer' }
+  | { readonly kind: 'RemoveFinalizer' }
+  /** Writes the ledger entry; MUST be durable before Create. */
+  | { readonly kind: 'RecordAttempt'; readonly attempt: number }
+  | { readonly kind: 'Bind'; readonly id: string; readonly adopted: boolean }
+  | { readonly kind: 'Unbind'; readonly id: string; readonly why: string }
+  | { readonly kind: 'RecordFailure'; readonly id: string; readonly message: string }
+  // questions to the cloud
+  | { readonly kind: 'AskById'; readonly id: string }
+  | { readonly kind: 'AskByName'; readonly name: string }
+  | { readonly kind: 'Resolve' }
+  // in the cloud
+  | { readonly kind: 'Create'; readonly name: string }
+  | { readonly kind: 'Delete'; readonly id: string; readonly why: string }
+  | { readonly kind: 'Disown'; readonly id: string }
+  | { readonly kind: 'Start'; readonly id: string }
+  | { readonly kind: 'Stop'; readonly id: string }
+  | { readonly kind: 'Resume'; readonly id: string; readonly from: 'Paused' | 'Suspended' }
+  | { readonly kind: 'ConfirmResize'; readonly id: string }
+  | { readonly kind: 'Resize'; readonly id: string; readonly flavorId: string; readonly detail: string }
+  | { readonly kind: 'Rename'; readonly id: string; readonly from: string; readonly to: string }
+  | { readonly kind: 'SetMetadata'; readonly id: string; readonly detail: string }
+  | { readonly kind: 'SetTags'; readonly id: string; readonly detail: string };
+
+/** True for steps that change nothing outside the record: they are taken with `management: Observe` too. */
+export function isHarmless(step: Step): boolean {
+  return ['Bind', 'Unbind', 'AskById', 'AskByName', 'Resolve'].includes(step.kind);
+}
+
+/** The step as a sentence, for `status.plan` and events. */
+export function describeStep(step: Step): string {
+  switch (step.kind) {
+    case 'AddFinalizer':
+      return 'add the finalizer, so that deletion waits for the server';
+    case 'RemoveFinalizer':
+      return 'remove the finalizer: nothing of this resource is left in the cloud';
+    case 'RecordAttempt':
+      return `write attempt ${step.attempt} into the ledger`;
+    case 'Bind':
+      return step.adopted ? `adopt server ${step.id}` : `bind server ${step.id}`;
+    case 'Unbind':
+      return `forget server ${step.id}: ${step.why}`;
+    case 'RecordFailure':
+      return `count the failed build of server ${step.id}: ${step.message}`;
+    case 'AskById':
+      return `ask the cloud for server ${step.id}`;
+    case 'AskByName':
+      return `ask the cloud for servers named ${step.name}`;
+    case 'Resolve':
+      return 'look up image, flavor and networks';
+    case 'Create':
+      return `create server ${step.name}`;
+    case 'Delete':
+      return `delete server ${step.id}: ${step.why}`;
+    case 'Disown':
+      return `take the owner tag off server ${step.id} and leave it`;
+    case 'Start':
+      return `start server ${step.id}`;
+    case 'Stop':
+      return `stop server ${step.id}`;
+    case 'Resume':
+      return `resume server ${step.id}, which is ${step.from}`;
+    case 'ConfirmResize':
+      return `confirm the resize of server ${step.id}`;
+    case 'Resize':
+      return `resize server ${step.id}: ${step.detail}`;
+    case 'Rename':
+      return `rename server ${step.id} from "${step.from}" to "${step.to}"`;
+    case 'SetMetadata':
+    case 'SetTags':
+      return `put ${step.kind === 'SetTags' ? 'tags' : 'metadata'} of server ${step.id} right: ${step.detail}`;
+  }
+}
