@@ -11,6 +11,8 @@ const PAGE = 1000;
 const OVERLAP_MS = 10_000;
 /** A shortened walk leans on a whole one not older than this. Milliseconds. */
 const WHOLE_WALK_SERVES_MS = 10 * 60_000;
+/** So many pages in a row without a new server: the walk goes in a circle. */
+const STALE_PAGES = 5;
 
 const pageSchema = z.object({ servers: z.array(novaServerSchema) });
 
@@ -105,10 +107,14 @@ export class ServerLists {
     }
   }
 
-  /** Pages by marker, to the empty one. */
+  /**
+   * Pages by marker, to the empty one. A page may hold its own marker, and nothing else: the marker was given to a host meanwhile.
+   * @throws CloudError Unavailable when the cloud keeps giving what it gave already.
+   */
   async *#pages(operation: string, query: Readonly<Record<string, string>>, signal?: AbortSignal): AsyncGenerator<Page> {
+    const seen = new Set<string>();
     let marker: string | undefined;
-    for (;;) {
+    for (let stale = 0; stale < STALE_PAGES; ) {
       const page = await this.#page(
         operation,
         { ...query, limit: String(PAGE), ...(marker === undefined ? {} : { marker }) },
@@ -117,9 +123,12 @@ export class ServerLists {
       yield page;
       const last = page.servers.at(-1);
       if (last === undefined) return;
-      if (last.id === marker) throw new CloudError('Unavailable', `${operation}: the cloud gives the same page again and again`);
+      const before = seen.size;
+      for (const server of page.servers) seen.add(server.id);
+      stale = seen.size > before ? 0 : stale + 1;
       marker = last.id;
     }
+    throw new CloudError('Unavailable', `${operation}: the cloud gives the same pages again and again`);
   }
 
   async #page(operation: string, query: Record<string, string>, signal: AbortSignal | undefined): Promise<Page> {
