@@ -14,6 +14,8 @@ const common = {
 /** @type {import('jest').Config} */
 export default {
   maxWorkers: 2,
+  // Room for a busy machine; what must be quick says so itself.
+  testTimeout: 60_000,
   projects: [
     {
       ...common,

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -8,15 +8,9 @@ import { type Environment, sleep } from '../../environment.js';
 import { StoreError } from '../errors.js';
 import { connect, messageOf } from './connection.js';
 import { type Binaries, completeBinaries, findBinaries } from './embedded/binaries.js';
-import { type Home, ignoreMissing, openHome } from './embedded/home.js';
-import {
-  initialize,
-  isAlive,
-  runningPostmaster,
-  type StartedPostmaster,
-  spawnPostmaster,
-  stopPostmaster,
-} from './embedded/postmaster.js';
+import { ignoreMissing } from './embedded/errno.js';
+import { type Home, openHome } from './embedded/home.js';
+import { initialize, runningPostmaster, type StartedPostmaster, spawnPostmaster, stopPostmaster } from './embedded/postmaster.js';
 
 /** How {@link startEmbeddedPostgres} starts. */
 export interface EmbeddedOptions {
@@ -51,6 +45,8 @@ export interface EmbeddedPostgres {
 const START_LIMIT_MS = 120_000;
 /** Any constant, known to us alone: held, on one session, by the process that a cluster belongs to. */
 const OWNER_LOCK = 5_070_001;
+
+const DRAFT = 'cluster-draft-';
 
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -87,6 +83,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   const database = options.database ?? 'dispatcher';
   try {
     await claim(client, options.dataDir);
+    await removeDrafts(home);
     const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
     if (!rowCount) await client.query(`CREATE DATABASE ${pg.escapeIdentifier(database)}`);
   } catch (error) {
@@ -116,23 +113,26 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
 
 /** A new cluster is made aside and renamed when whole, so that one cut short, or made twice at once, does no harm. */
 async function makeCluster(binaries: Binaries, home: Home, cluster: string): Promise<void> {
-  for (const name of await readdir(home.directory)) {
-    const [, maker] = /^cluster-draft-(\d+)$/.exec(name) ?? [];
-    if (maker && (Number(maker) === process.pid || !isAlive(Number(maker))))
-      await rm(join(home.directory, name), { recursive: true });
-  }
-  const draft = join(home.directory, `cluster-draft-${process.pid}`);
+  const draft = join(home.directory, `${DRAFT}${randomUUID()}`);
   const passwordFile = join(draft, 'password');
-  await mkdir(draft, { mode: 0o700 });
-  await writeFile(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600 });
-  if (home.user) {
-    for (const path of [draft, passwordFile]) await chown(path, home.user.uid, home.user.gid);
+  try {
+    await mkdir(draft, { mode: 0o700 });
+    await writeFile(passwordFile, randomBytes(24).toString('base64url'), { mode: 0o600 });
+    if (home.user) {
+      for (const path of [draft, passwordFile]) await chown(path, home.user.uid, home.user.gid);
+    }
+    await initialize(binaries, home, join(draft, 'data'), passwordFile);
+    await rename(draft, cluster);
+  } catch (error) {
+    // Somebody else was quicker: theirs it is.
+    if (!(await stat(cluster).catch(ignoreMissing))) throw error;
   }
-  await initialize(binaries, home, join(draft, 'data'), passwordFile);
-  await rename(draft, cluster).catch(async (error) => {
-    await rm(draft, { recursive: true, force: true });
-    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
-  });
+}
+
+/** Done by who owns the cluster: nobody else's draft can become one any more. */
+async function removeDrafts(home: Home): Promise<void> {
+  const drafts = (await readdir(home.directory)).filter((name) => name.startsWith(DRAFT));
+  for (const draft of drafts) await rm(join(home.directory, draft), { recursive: true, force: true });
 }
 
 async function startOrAdopt(

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { z } from 'zod';
 import { StoreError } from '../../errors.js';
+import { errorCode } from './errno.js';
 
 /** PostgreSQL's own programs for this platform, as npm brought them. */
 export interface Binaries {
@@ -58,7 +60,7 @@ export async function completeBinaries(binaries: Binaries, directory: string, mu
   const copy = join(directory, `postgresql-${binaries.build}`);
   if (!(await exists(copy))) {
     await mkdir(directory, { recursive: true });
-    const draft = `${copy}.${process.pid}.${crypto.randomUUID()}`;
+    const draft = `${copy}.${randomUUID()}`;
     await copyTree(binaries.native, join(draft, 'native'));
     await makeSymlinks(join(draft, 'native'));
     // Renamed only when whole: a copy cut short by a kill is never taken for one.
@@ -81,7 +83,7 @@ async function makeSymlinks(native: string): Promise<void> {
     const to = join(dirname(native), target);
     if (await exists(to)) continue;
     await symlink(relative(dirname(to), from), to).catch((error) => {
-      if (error.code !== 'EEXIST') throw error;
+      if (errorCode(error) !== 'EEXIST') throw error;
     });
   }
 }

@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
-import { chmod, chown, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { chmod, chown, link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { StoreError } from '../../errors.js';
+import { errorCode, ignoreMissing } from './errno.js';
 
 /** Where a cluster lives and as whom its server runs. */
 export interface Home {
@@ -50,23 +52,30 @@ export async function openHome(dataDir: string, rootBase: string): Promise<Home>
 async function makeRootHome(locationFile: string, rootBase: string): Promise<string> {
   await mkdir(rootBase, { recursive: true });
   await chmod(rootBase, 0o755);
-  const directory = join(rootBase, crypto.randomUUID());
+  const directory = join(rootBase, randomUUID());
   await mkdir(directory, { mode: 0o700 });
   const { uid, gid } = await ordinaryUser();
   await chown(directory, uid, gid);
-  const draft = `${locationFile}.${process.pid}`;
-  await writeFile(draft, `${directory}\n`, { mode: 0o600 });
-  await rename(draft, locationFile);
-  return directory;
+  return (await writeOnce(locationFile, directory)) ?? directory;
+}
+
+/** Writes a file whole or not at all. @returns what is in it already, if somebody was quicker. */
+async function writeOnce(path: string, text: string): Promise<string | undefined> {
+  const draft = `${path}.${randomUUID()}`;
+  await writeFile(draft, `${text}\n`, { mode: 0o600 });
+  try {
+    await link(draft, path);
+    return undefined;
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    return (await readFile(path, 'utf8')).trim();
+  } finally {
+    await rm(draft);
+  }
 }
 
 async function ordinaryUser(): Promise<{ uid: number; gid: number }> {
   const id = async (flag: string, user: string) => Number((await promisify(execFile)('id', [flag, user])).stdout);
   const ids = async (user: string) => ({ uid: await id('-u', user), gid: await id('-g', user) });
   return ids('postgres').catch(() => ids('nobody'));
-}
-
-/** For a catch: a missing file reads as undefined, every other failure stays one. */
-export function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
 }

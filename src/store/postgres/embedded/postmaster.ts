@@ -6,8 +6,8 @@ import type { Environment } from '../../../environment.js';
 import { sleep } from '../../../environment.js';
 import { StoreError } from '../../errors.js';
 import { type Binaries, program } from './binaries.js';
+import { errorCode, ignoreMissing } from './errno.js';
 import type { Home } from './home.js';
-import { ignoreMissing } from './home.js';
 
 /** What `postmaster.pid` says of a server. */
 export interface Postmaster {
@@ -107,13 +107,12 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return { PATH, LC_ALL: 'C', ...(SystemRoot && { SystemRoot }), ...(TEMP && { TEMP }) };
 }
 
-/** Whether a process with that id runs, whosever it is. */
-export function isAlive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return errorCode(error) === 'EPERM';
   }
 }
 
