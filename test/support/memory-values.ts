@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Resource } from '../../src/resources/metadata.js';
 import { StoreError } from '../../src/store/errors.js';
-import type { LabelRequirement, Selection } from '../../src/store/store.js';
+import { matches } from '../../src/store/selectors.js';
+import type { Selection } from '../../src/store/store.js';
 
 /** Whether two JSON values are equal; a field that is undefined is one that is absent. */
 export function same(a: unknown, b: unknown): boolean {
@@ -17,21 +18,7 @@ export function same(a: unknown, b: unknown): boolean {
 
 /** Whether a selection means a resource. */
 export function selects({ namespace, labels = [] }: Selection, { metadata }: Resource): boolean {
-  if (namespace !== undefined && metadata.namespace !== namespace) return false;
-  return labels.every((requirement) => holds(requirement, metadata.labels?.[requirement.key]));
-}
-
-function holds({ operator, values }: LabelRequirement, value: string | undefined): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-  }
+  return (namespace === undefined || metadata.namespace === namespace) && matches(metadata.labels, labels);
 }
 
 /** A resource that `owner` no longer owns. */
