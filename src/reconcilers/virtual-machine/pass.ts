@@ -10,7 +10,7 @@ import { type Findings, resolve } from './gather.js';
 import { type Observation, ownerTag } from './observation.js';
 import { clip, sameStatus, withBound, withoutServer } from './status.js';
 import type { Step } from './steps.js';
-import { FINALIZER, networksOf, serverName } from './verdict.js';
+import { FINALIZER, networksOf, SEND_WITHIN, serverName } from './verdict.js';
 
 /** What a pass needs for its effects. */
 export interface PassTools {
@@ -148,6 +148,7 @@ export class Pass {
     const { metadata, spec } = this.#stored;
     const reservation = connection.reserve(metadata.uid);
     delete this.findings.held;
+    const sending = this.#sendingTime(Date.parse(ledger.at) + connection.settings.settleMs * SEND_WITHIN, signal);
     try {
       const server = await connection.driver.createServer(
         {
@@ -161,7 +162,7 @@ export class Pass {
           tags: spec.tags ?? [],
         },
         ownerTag(this.installation, metadata.uid, ledger.token),
-        signal,
+        sending.signal,
       );
       connection.observer.note(server);
       this.#status = withBound(this.vm, server, false);
@@ -175,7 +176,21 @@ export class Pass {
       throw error;
     } finally {
       reservation.done();
+      sending.done();
     }
+  }
+
+  /** A signal that is aborted with `signal`, and at that time: the driver then no longer waits to send. */
+  #sendingTime(until: number, signal: AbortSignal): { readonly signal: AbortSignal; done(): void } {
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    const cancel = this.tools.environment.after(until - this.tools.environment.now().getTime(), abort);
+    signal.addEventListener('abort', abort, { once: true });
+    const done = () => {
+      cancel();
+      signal.removeEventListener('abort', abort);
+    };
+    return { signal: controller.signal, done };
   }
 
   /** The ledger entry: durable before the request, so that whoever comes after knows that there may be a server. */

@@ -24,7 +24,8 @@ export function planDeletion(vm: VirtualMachine, observation: Observation, now: 
     return progressing('Observing', 'waiting for a complete observation', { on: 'observation', completeAfter: now });
   if (bound.kind === 'unseen') return steps('Deleting', [{ kind: 'AskById', id: vm.status?.id ?? '' }]);
 
-  const present = [...owned.filter(({ id }) => vm.status?.id !== id), ...(bound.kind === 'present' ? [bound.server] : [])];
+  const bounds = bound.kind === 'present' ? [bound.server] : [];
+  const present = [...bounds, ...owned.filter(({ id }) => id !== bounds[0]?.id)];
   if (vm.spec.deletionPolicy === 'Orphan') {
     const disowned = present.filter((server) => isAlive(server) && server.owner).map(({ id }): Step => ({ kind: 'Disown', id }));
     return steps('Orphaning', [...disowned, { kind: 'RemoveFinalizer' }]);

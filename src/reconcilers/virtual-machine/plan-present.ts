@@ -51,6 +51,8 @@ export function planPresent(vm: VirtualMachine, observation: Observation, server
 function planBuilding(vm: VirtualMachine, server: Server, cloud: UsableCloud, now: Date): Plan {
   const since = Date.parse(vm.status?.ledger?.at ?? server.createdAt);
   const deadline = new Date(since + cloud.buildTimeoutMs);
+  if (vm.status?.builtAt)
+    return progressing('Building', `server ${server.id} is being built again`, { on: 'the build', moving: true });
   if (now < deadline)
     return progressing('Building', `server ${server.id} is being built`, { on: 'the build', moving: true, until: deadline });
   return planFailedBuild(vm, server, `it was not built within ${cloud.buildTimeoutMs / 1000} s`);

@@ -12,6 +12,7 @@ import {
   type Plan,
   progressing,
   retryDelayMs,
+  SEND_WITHIN,
   serverName,
   soon,
   stalled,
@@ -89,7 +90,9 @@ function planUnbound(vm: VirtualMachine, observation: Observation, cloud: Usable
     return progressing('Deleting', 'waiting until the server before this one is gone', { on: 'deletion', moving: true });
 
   if (ledger && ledger.closed === undefined) {
-    if (ledger.token === observation.held) return steps('Creating', [{ kind: 'Create', name: ledger.serverName }]);
+    const sendBy = Date.parse(ledger.at) + cloud.settleMs * SEND_WITHIN;
+    if (ledger.token === observation.held && now.getTime() < sendBy)
+      return steps('Creating', [{ kind: 'Create', name: ledger.serverName }]);
     const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
     if (completeAt < settled) {
       const message = `attempt ${ledger.attempt} has no known outcome; its server may still appear until ${settled.toISOString()}`;

@@ -1,0 +1,163 @@
+import type { OwnerTag, Server, ServerState } from '../../src/clouds/driver.js';
+import type { VirtualEnvironment } from '../support/virtual-environment.js';
+
+/** One server of the fake cloud: the truth, whatever lists say. */
+export interface FakeServer {
+  readonly id: string;
+  name: string;
+  owner: OwnerTag | undefined;
+  metadata: Record<string, string>;
+  tags: string[];
+  imageId: string;
+  flavorId: string;
+  keyName: string | undefined;
+  state: ServerState;
+  readonly createdAt: number;
+  updatedAt: number;
+  /** Made by an effect that came later than the settle time: the one case in which a twin is nobody's fault. */
+  readonly late: boolean;
+  fault: string | undefined;
+}
+
+/** How the fake cloud builds, drawn anew for each server. */
+export interface BuildOdds {
+  /** The build ends in Error. */
+  readonly fails: number;
+  /** The server stays in Building for good. */
+  readonly hangs: number;
+}
+
+/**
+ * A cloud in memory on virtual time, shared by all processes of a world. Its methods are the effects themselves: instant and reliable;
+ * what goes wrong between a process and the cloud is FakeDriver's.
+ */
+export class FakeCloud {
+  readonly servers = new Map<string, FakeServer>();
+  /** Effects so far: at rest, none may come. */
+  effects = 0;
+  odds: BuildOdds = { fails: 0, hangs: 0 };
+  /** What the world found wrong, in words. */
+  readonly violations: string[] = [];
+
+  constructor(readonly world: VirtualEnvironment) {}
+
+  create(
+    request: {
+      name: string;
+      imageId: string;
+      flavorId: string;
+      keyName?: string;
+      metadata: Record<string, string>;
+      tags: string[];
+    },
+    owner: OwnerTag | undefined,
+    late: boolean,
+  ): FakeServer {
+    const now = this.world.milliseconds;
+    const server: FakeServer = {
+      id: `server-${this.servers.size + 1}`,
+      ...request,
+      keyName: request.keyName,
+      owner,
+      state: 'Building',
+      createdAt: now,
+      updatedAt: now,
+      late,
+      fault: undefined,
+    };
+    this.servers.set(server.id, server);
+    this.effects += 1;
+    this.#checkTwins(owner);
+    const fate = this.world.random();
+    if (fate < this.odds.hangs) return server;
+    const fails = fate < this.odds.hangs + this.odds.fails;
+    this.#later(server, 500 + this.world.below(8_000), 'Building', () => {
+      this.#move(server, fails ? 'Error' : 'Running');
+      if (fails) server.fault = 'No valid host was found.';
+    });
+    return server;
+  }
+
+  delete(id: string): boolean {
+    const server = this.#alive(id);
+    if (!server) return false;
+    this.effects += 1;
+    this.#move(server, 'Deleting');
+    this.#later(server, 200 + this.world.below(4_000), 'Deleting', () => this.#move(server, 'Deleted'));
+    return true;
+  }
+
+  /** Moves a server from one state to another over a while. @returns false if it is not in `from`. */
+  power(id: string, from: ServerState, to: ServerState): boolean | undefined {
+    const server = this.#alive(id);
+    if (!server) return undefined;
+    if (server.state !== from) return false;
+    this.effects += 1;
+    this.#later(server, 100 + this.world.below(2_000), from, () => this.#move(server, to));
+    return true;
+  }
+
+  /** Changes what can be changed at once. @returns false if there is no such server. */
+  change(id: string, change: (server: FakeServer) => void): boolean {
+    const server = this.#alive(id);
+    if (!server) return false;
+    this.effects += 1;
+    change(server);
+    server.updatedAt = this.world.milliseconds;
+    return true;
+  }
+
+  /** The servers that are there and stay. */
+  alive(): FakeServer[] {
+    return [...this.servers.values()].filter(({ state }) => state !== 'Deleting' && state !== 'Deleted');
+  }
+
+  #alive(id: string): FakeServer | undefined {
+    const server = this.servers.get(id);
+    return server && server.state !== 'Deleted' ? server : undefined;
+  }
+
+  #move(server: FakeServer, state: ServerState): void {
+    server.state = state;
+    server.updatedAt = this.world.milliseconds;
+  }
+
+  #later(server: FakeServer, ms: number, whileState: ServerState, act: () => void): void {
+    this.world.after(ms, () => {
+      if (server.state === whileState) act();
+    });
+  }
+
+  /** Never two servers for one record, but for one that the cloud made later than anybody can wait. */
+  #checkTwins(owner: OwnerTag | undefined): void {
+    if (!owner) return;
+    const twins = this.alive().filter((server) => server.owner?.uid === owner.uid && !server.late);
+    if (twins.length > 1) {
+      const told = twins.map(
+        ({ id, state, owner: tag, createdAt }) =>
+          `${id} ${state} attempt ${tag?.attempt} since ${new Date(createdAt).toISOString()}`,
+      );
+      this.violations.push(`at ${this.world.now().toISOString()}: two servers for record ${owner.uid}: ${told.join(', ')}`);
+    }
+  }
+}
+
+/** A server as a driver reports it. */
+export function report(server: FakeServer): Server {
+  return {
+    id: server.id,
+    name: server.name,
+    state: server.state,
+    ...(server.owner ? { owner: server.owner } : {}),
+    imageId: server.imageId,
+    flavorId: server.flavorId,
+    ...(server.keyName ? { keyName: server.keyName } : {}),
+    metadata: { ...server.metadata },
+    tags: [...server.tags],
+    ownerTagWhole: server.owner !== undefined,
+    addresses: [],
+    createdAt: new Date(server.createdAt).toISOString(),
+    updatedAt: new Date(server.updatedAt).toISOString(),
+    ...(server.fault ? { fault: server.fault } : {}),
+  };
+}
