@@ -19,7 +19,7 @@ export default {
       to: { couldNotResolve: true, pathNot: '^src/generated' },
     },
     only('environment'),
-    only('config'),
+    only('config', 'resources'),
     only('resources', 'environment'),
     only('store', 'resources', 'environment', 'generated'),
     only('controllers', 'store', 'resources', 'environment'),
