@@ -1,0 +1,24 @@
+import { REGION } from './content.js';
+
+/** What Keystone says of where the services are: all below the one address that the client came to. */
+export function catalog(origin: string, projectId: string): object[] {
+  const services = [
+    { type: 'compute', name: 'nova', url: `${origin}/compute/v2.1` },
+    { type: 'image', name: 'glance', url: `${origin}/image` },
+    { type: 'identity', name: 'keystone', url: `${origin}/identity/v3` },
+    { type: 'network', name: 'neutron', url: `${origin}/network` },
+    { type: 'volumev3', name: 'cinderv3', url: `${origin}/volume/v3/${projectId}` },
+  ];
+  return services.map(({ type, name, url }) => ({
+    endpoints: ['internal', 'public', 'admin'].map((kind) => ({
+      id: Buffer.from(`${name} ${kind}`.padEnd(16, '.').slice(0, 16)).toString('hex'),
+      interface: kind,
+      region_id: REGION,
+      url,
+      region: REGION,
+    })),
+    id: Buffer.from(name.padEnd(16, '.')).toString('hex'),
+    type,
+    name,
+  }));
+}

@@ -1,0 +1,159 @@
+import { z } from 'zod';
+import { parseBody } from './body.js';
+import { FLAVORS, IMAGES, PROJECTS } from './content.js';
+import type { NovaCall } from './nova-call.js';
+import { createPort, networksOf } from './ports.js';
+import type { ServerRecord } from './records.js';
+import { Refusal } from './refusal.js';
+import { createServer } from './servers.js';
+import type { State } from './state.js';
+
+/** Metadata as Nova takes it, wherever it does. */
+export const metadataSchema = z.record(z.string().regex(/^[a-zA-Z0-9-_:. ]{1,255}$/), z.string().max(255));
+/** Tags as Nova takes them. */
+export const tagsSchema = z
+  .array(
+    z
+      .string()
+      .min(1)
+      .max(60)
+      .regex(/^[^,/]*$/),
+  )
+  .max(50);
+/** A name as Nova takes it. */
+export const nameSchema = z.string().trim().min(1).max(255);
+/** An id of an image, which must look like one. */
+export const imageIdSchema = z.union([z.uuid(), z.literal('')]);
+/** An id of a flavor. */
+export const flavorIdSchema = z.union([z.string(), z.int().transform(String)]);
+
+const networkList = z.array(
+  z.union([
+    z.strictObject({ uuid: z.uuid(), fixed_ip: z.string().optional(), tag: z.string().optional() }),
+    z.strictObject({ port: z.uuid(), tag: z.string().optional() }),
+  ]),
+);
+type Networks = z.infer<typeof networkList> | 'auto' | 'none' | undefined;
+
+const base = {
+  name: nameSchema,
+  flavorRef: flavorIdSchema,
+  imageRef: imageIdSchema.optional(),
+  key_name: z.string().min(1).max(255).nullish(),
+  metadata: metadataSchema.default({}),
+  user_data: z.string().max(65_535).nullish(),
+  security_groups: z.array(z.object({ name: z.string() })).optional(),
+  min_count: z.coerce.number().int().min(1).default(1),
+  max_count: z.coerce.number().int().min(1).optional(),
+  availability_zone: z.string().nullish(),
+  config_drive: z.unknown().optional(),
+  adminPass: z.string().optional(),
+  accessIPv4: z.string().optional(),
+  accessIPv6: z.string().optional(),
+  'OS-DCF:diskConfig': z.enum(['AUTO', 'MANUAL']).optional(),
+};
+
+/** The body of a create by the microversion: fields that came later are refused before. */
+function bodySchema(minor: number) {
+  return z.object({
+    server: z.strictObject({
+      ...base,
+      networks: minor >= 37 ? z.union([z.literal(['auto', 'none']), networkList]) : networkList.optional(),
+      ...(minor >= 19 && { description: z.string().max(255).nullish() }),
+      ...(minor >= 52 && { tags: tagsSchema.optional() }),
+      ...(minor >= 90 && { hostname: z.string().max(255).optional() }),
+    }),
+  });
+}
+
+const schemas = new Map<number, ReturnType<typeof bodySchema>>();
+
+/** What the fields that not every version has are read by, once the version's own schema has let them pass. */
+const later = z.object({ server: z.object({ description: z.string().nullish(), tags: z.array(z.string()).optional() }) });
+
+/** Accepts one or more servers. @returns the first. @throws Refusal in Nova's words; then nothing was made. */
+export function createServers(state: State, call: NovaCall): ServerRecord {
+  const { minor } = call.view;
+  const schema = schemas.get(minor) ?? bodySchema(minor);
+  schemas.set(minor, schema);
+  const { server } = parseBody(schema, call.body);
+  const { description = null, tags = [] } = later.parse(call.body).server;
+  const flavor = FLAVORS.find(({ id }) => id === server.flavorRef);
+  if (flavor === undefined) throw new Refusal(400, `Flavor ${server.flavorRef} could not be found.`);
+  if (server.imageRef === undefined || server.imageRef === '') throw new Refusal(400, 'Missing imageRef attribute');
+  const image = IMAGES.find(({ id }) => id === server.imageRef);
+  if (image === undefined) throw new Refusal(400, 'Can not find requested image');
+  if (server.key_name != null && !state.keyPairs.has(`${call.asker.userId}/${server.key_name}`)) {
+    throw new Refusal(400, 'Invalid key_name provided.');
+  }
+  if (Object.keys(server.metadata).length > 128) throw new Refusal(403, 'Maximum number of metadata items exceeds 128');
+  const wanted = wantedPorts(state, call, server.networks, server.security_groups);
+  const count = allowedCount(state, call, server.min_count, server.max_count ?? server.min_count);
+  const made = Array.from({ length: count }, (_, index) => {
+    const id = state.environment.id();
+    return createServer(
+      state,
+      id,
+      {
+        name: count > 1 ? `${server.name}-${index + 1}` : server.name,
+        description,
+        imageId: image.id,
+        flavorId: flavor.id,
+        keyName: server.key_name ?? null,
+        userData: server.user_data ?? null,
+        metadata: server.metadata,
+        tags: [...new Set(tags)],
+        portIds: wanted.map((port) => port(id)),
+      },
+      call.asker,
+      call.now,
+    );
+  });
+  const [first] = made;
+  if (first === undefined) throw new Refusal(400, 'min_count must be at least 1');
+  return first;
+}
+
+/** As many as the quota has room for. */
+function allowedCount(state: State, { asker }: NovaCall, least: number, most: number): number {
+  const limit = state.knobs.quotaInstances;
+  if (limit < 0) return most;
+  const used = state.servers.count(asker.projectId);
+  const room = Math.max(0, limit - used);
+  if (room >= least) return Math.min(most, room);
+  throw new Refusal(403, `Quota exceeded for instances: Requested ${most}, but already used ${used} of ${limit} instances`);
+}
+
+/** Checks what a server is to be connected to. @returns what makes or takes each port once the server has an id. */
+function wantedPorts(
+  state: State,
+  call: NovaCall,
+  networks: Networks,
+  groups: readonly { readonly name: string }[] | undefined,
+): ((serverId: string) => string)[] {
+  const { projectId } = call.asker;
+  if (networks === 'none') return [];
+  const groupId = PROJECTS.find((project) => project.id === projectId)?.defaultGroupId;
+  for (const { name } of groups ?? []) {
+    if (name !== 'default' && name !== groupId) throw new Refusal(400, `Unable to find security_group with name or id '${name}'`);
+  }
+  const visible = networksOf(projectId);
+  if (networks === undefined || networks === 'auto' || networks.length === 0) {
+    const own = visible.filter((network) => !network.external).slice(0, 1);
+    return own.map((network) => (deviceId) => createPort(state, { network, projectId, deviceId, owned: true }, call.now).id);
+  }
+  return networks.map((wanted) => {
+    if ('port' in wanted) {
+      const port = state.ports.get(wanted.port);
+      if (port === undefined || port.projectId !== projectId)
+        throw new Refusal(400, `Port id ${wanted.port} could not be found.`);
+      if (port.deviceId !== '') throw new Refusal(409, `Port ${port.id} is still in use.`);
+      return () => port.id;
+    }
+    const network = visible.find(({ id }) => id === wanted.uuid);
+    if (network === undefined) throw new Refusal(400, `Network ${wanted.uuid} could not be found.`);
+    const address = wanted.fixed_ip;
+    const request = { network, projectId, owned: true, ...(address !== undefined && { address }) };
+    return (deviceId) => createPort(state, { ...request, deviceId }, call.now).id;
+  });
+}

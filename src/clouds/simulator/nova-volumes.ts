@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { parseBody } from './body.js';
+import type { NovaCall } from './nova-call.js';
+import { findServer } from './nova-servers.js';
+import type { ServerRecord } from './records.js';
+import { Refusal } from './refusal.js';
+import { requireState } from './server-actions.js';
+import { changeServer } from './servers.js';
+import type { Routes } from './service.js';
+import type { State } from './state.js';
+
+const attachBody = z.object({
+  volumeAttachment: z.looseObject({ volumeId: z.uuid(), device: z.string().nullish() }),
+});
+
+type Attachment = ServerRecord['volumes'][number];
+
+/** Which volumes a server has. */
+export function novaVolumes(state: State): Routes<NovaCall> {
+  const path = '/v2.1/servers/:id/os-volume_attachments';
+  return {
+    [`GET ${path}`]: (call) => {
+      const server = findServer(state, call);
+      return { status: 200, json: { volumeAttachments: server.volumes.map((one) => show(server, one, call.view.minor)) } };
+    },
+    [`POST ${path}`]: (call) => {
+      const server = findServer(state, call);
+      const { volumeId, device } = parseBody(attachBody, call.body).volumeAttachment;
+      requireState(server, 'attach_volume', ['active', 'paused', 'stopped', 'resized']);
+      const volume = state.volumes.get(volumeId);
+      if (volume === undefined || volume.projectId !== server.projectId) {
+        throw new Refusal(404, `Volume ${volumeId} could not be found.`);
+      }
+      if (volume.serverId !== null) {
+        const by = `is already attached to instances: ${volume.serverId}`;
+        throw new Refusal(400, `Invalid volume: volume ${volumeId} ${by}`);
+      }
+      if (volume.readyAt > call.now) {
+        throw new Refusal(400, `Invalid volume: volume '${volumeId}' status must be 'available'. Currently in 'creating'`);
+      }
+      const attachment: Attachment = {
+        volumeId,
+        attachmentId: state.environment.id(),
+        device: device ?? `/dev/sd${freeLetter(server)}`,
+        at: call.now,
+      };
+      state.putVolume({ ...volume, serverId: server.id });
+      state.putServer({ ...server, volumes: [...server.volumes, attachment] });
+      return { status: 200, json: { volumeAttachment: show(server, attachment, call.view.minor) } };
+    },
+    [`GET ${path}/:volume`]: (call) => {
+      const server = findServer(state, call);
+      return { status: 200, json: { volumeAttachment: show(server, find(server, call), call.view.minor) } };
+    },
+    [`DELETE ${path}/:volume`]: (call) => {
+      const server = findServer(state, call);
+      const { volumeId } = find(server, call);
+      const volume = state.volumes.get(volumeId);
+      if (volume !== undefined) state.putVolume({ ...volume, serverId: null });
+      const volumes = server.volumes.filter((other) => other.volumeId !== volumeId);
+      changeServer(state, server, 'detach_volume', call.asker, call.now, { volumes });
+      return { status: 202 };
+    },
+  };
+}
+
+function find(server: ServerRecord, { params }: NovaCall): Attachment {
+  const attachment = server.volumes.find(({ volumeId }) => volumeId === params.volume);
+  if (attachment === undefined) {
+    throw new Refusal(404, `Instance ${server.id} is not attached to volume ${params.volume}`);
+  }
+  return attachment;
+}
+
+function show(server: ServerRecord, { volumeId, attachmentId, device }: Attachment, minor: number): object {
+  return {
+    ...(minor < 89 && { id: volumeId }),
+    volumeId,
+    serverId: server.id,
+    device,
+    ...(minor >= 70 && { tag: null }),
+    ...(minor >= 79 && { delete_on_termination: false }),
+    ...(minor >= 89 && { attachment_id: attachmentId, bdm_uuid: attachmentId }),
+  };
+}
+
+function freeLetter(server: ServerRecord): string {
+  const taken = new Set(server.volumes.map(({ device }) => device.at(-1)));
+  return [...'bcdefghijklmnopqrstuvwxyz'].find((letter) => !taken.has(letter)) ?? 'z';
+}

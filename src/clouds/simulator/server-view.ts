@@ -1,0 +1,160 @@
+import { FLAVORS, NETWORKS, PROJECTS } from './content.js';
+import { portsOf } from './ports.js';
+import type { ServerRecord } from './records.js';
+import type { State } from './state.js';
+
+/** For whom a server is shown: the microversion's second number, and Nova's address without a slash at the end. */
+export interface View {
+  readonly minor: number;
+  /** Such as `http://127.0.0.1:8774`. */
+  readonly base: string;
+}
+
+const rendered = new WeakMap<ServerRecord, { readonly key: string; readonly text: string }>();
+
+/** A server in full as a list shows it, as JSON text. Kept as long as the server does not change. */
+export function renderServer(state: State, server: ServerRecord, view: View): string {
+  const key = `${view.minor} ${view.base}`;
+  const known = rendered.get(server);
+  if (known?.key === key) return known.text;
+  const text = JSON.stringify(showServer(state, server, view));
+  rendered.set(server, { key, text });
+  return text;
+}
+
+/** A server as the short list shows it. */
+export function showBriefly(server: ServerRecord, view: View): object {
+  return { id: server.id, name: server.name, links: links(server.id, view) };
+}
+
+/** A server in full. */
+export function showServer(state: State, server: ServerRecord, view: View): Record<string, unknown> {
+  const { minor, base } = view;
+  const status = statusOf(server);
+  const ports = portsOf(state, server).filter((port) => port.deviceId === server.id);
+  const groups = PROJECTS.filter((project) => ports.some((port) => port.groupIds.includes(project.defaultGroupId)));
+  return {
+    id: server.id,
+    name: server.name,
+    status,
+    tenant_id: server.projectId,
+    user_id: server.userId,
+    metadata: server.metadata,
+    hostId: server.hosted ? 'e680ff606c22d2e2434d9ea49f57dd29a919d999ba7e7fc2549ab462' : '',
+    image: { id: server.imageId, links: [{ rel: 'bookmark', href: `${base}/images/${server.imageId}` }] },
+    flavor: showFlavorOf(server, view),
+    created: seconds(server.created),
+    updated: seconds(server.updated ?? server.created),
+    addresses: addressesOf(state, server),
+    accessIPv4: '',
+    accessIPv6: '',
+    links: links(server.id, view),
+    'OS-DCF:diskConfig': 'MANUAL',
+    ...(PROGRESSING.has(status) && { progress: 0 }),
+    ...(server.fault !== null && server.hosted && { fault: showFault(server.fault) }),
+    'OS-EXT-AZ:availability_zone': server.hosted ? 'nova' : '',
+    config_drive: '',
+    key_name: server.keyName,
+    'OS-SRV-USG:launched_at': server.launchedAt === null ? null : micros(server.launchedAt),
+    'OS-SRV-USG:terminated_at': server.terminatedAt === null ? null : micros(server.terminatedAt),
+    ...(groups.length > 0 && { security_groups: groups.map(() => ({ name: 'default' })) }),
+    'OS-EXT-STS:task_state': server.taskState,
+    'OS-EXT-STS:vm_state': server.vmState,
+    'OS-EXT-STS:power_state': server.powerState,
+    'os-extended-volumes:volumes_attached': server.volumes.map(({ volumeId }) =>
+      minor >= 3 ? { id: volumeId, delete_on_termination: false } : { id: volumeId },
+    ),
+    ...(minor >= 9 && { locked: server.locked }),
+    ...(minor >= 73 && { locked_reason: null }),
+    ...(minor >= 19 && { description: server.description }),
+    ...(minor >= 26 && { tags: server.tags }),
+    ...(minor >= 63 && { trusted_image_certificates: null }),
+    ...(minor >= 90 && { 'OS-EXT-SRV-ATTR:hostname': server.name.toLowerCase().replace(/[^a-z0-9-]+/g, '-') }),
+  };
+}
+
+/** What only the answer for one server bears. */
+export function showAlone(state: State, server: ServerRecord, view: View): Record<string, unknown> {
+  return {
+    ...showServer(state, server, view),
+    ...(server.fault !== null && { fault: showFault(server.fault) }),
+    ...(view.minor >= 71 && { server_groups: [] }),
+  };
+}
+
+/** The links that Nova gives with a server. */
+export function links(id: string, { base }: View): object[] {
+  return [
+    { rel: 'self', href: `${base}/v2.1/servers/${id}` },
+    { rel: 'bookmark', href: `${base}/servers/${id}` },
+  ];
+}
+
+/** The addresses of a server by network; none before its host took the ports up. */
+export function addressesOf(state: State, server: ServerRecord): Record<string, object[]> {
+  const addresses: Record<string, object[]> = {};
+  for (const port of portsOf(state, server)) {
+    if (port.deviceId !== server.id) continue;
+    const name = NETWORKS.find((network) => network.id === port.networkId)?.name ?? port.networkId;
+    addresses[name] ??= [];
+    addresses[name].push({
+      version: 4,
+      addr: port.address,
+      'OS-EXT-IPS:type': 'fixed',
+      'OS-EXT-IPS-MAC:mac_addr': port.mac,
+    });
+  }
+  return addresses;
+}
+
+const PROGRESSING = new Set(['ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE']);
+
+/** What each VM state is called, and what it is called during a task. Nova's own table. */
+const STATUS: Record<ServerRecord['vmState'], { readonly default: string; readonly [task: string]: string }> = {
+  building: { default: 'BUILD' },
+  active: {
+    default: 'ACTIVE',
+    rebooting: 'REBOOT',
+    rebooting_hard: 'HARD_REBOOT',
+    rebuilding: 'REBUILD',
+    resize_migrating: 'RESIZE',
+  },
+  stopped: { default: 'SHUTOFF', rebooting_hard: 'HARD_REBOOT', rebuilding: 'REBUILD', resize_migrating: 'RESIZE' },
+  paused: { default: 'PAUSED', rebooting_hard: 'HARD_REBOOT' },
+  suspended: { default: 'SUSPENDED', rebooting_hard: 'HARD_REBOOT' },
+  resized: { default: 'VERIFY_RESIZE', resize_reverting: 'REVERT_RESIZE' },
+  error: { default: 'ERROR', rebooting_hard: 'HARD_REBOOT', rebuilding: 'REBUILD' },
+  deleted: { default: 'DELETED' },
+};
+
+/** The status that clients see. */
+export function statusOf(server: ServerRecord): string {
+  const names = STATUS[server.vmState];
+  return names[server.taskState ?? 'default'] ?? names.default;
+}
+
+/** All words that {@link statusOf} may give. */
+export const STATUSES: ReadonlySet<string> = new Set(Object.values(STATUS).flatMap((names) => Object.values(names)));
+
+function showFlavorOf(server: ServerRecord, { minor, base }: View): object {
+  const flavor = FLAVORS.find((candidate) => candidate.id === server.flavorId);
+  if (minor < 47 || flavor === undefined) {
+    return { id: server.flavorId, links: [{ rel: 'bookmark', href: `${base}/flavors/${server.flavorId}` }] };
+  }
+  const { vcpus, ram, disk, name } = flavor;
+  return { vcpus, ram, disk, ephemeral: 0, swap: 0, original_name: name, extra_specs: {} };
+}
+
+function showFault({ message, at }: { readonly message: string; readonly at: number }): object {
+  return { code: 500, created: seconds(at), message };
+}
+
+/** A time as Nova writes most of them. */
+export function seconds(time: number): string {
+  return `${new Date(time).toISOString().slice(0, 19)}Z`;
+}
+
+/** A time as Nova and Cinder write the others: without a zone, with six digits that are always zero. */
+export function micros(time: number): string {
+  return `${new Date(time).toISOString().slice(0, 19)}.000000`;
+}
