@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { KindDefinition } from './kind.js';
-import type { Resource } from './metadata.js';
+import { labelName, type Resource } from './metadata.js';
 
 const base64 = z
   .string()
@@ -47,7 +48,20 @@ export const secretKind: KindDefinition = {
     { name: 'Type', type: 'string', jsonPath: '.type', description: 'The type' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
   ],
-  rules: [],
+  rules: [
+    {
+      at: [],
+      cel: '!has(oldSelf.immutable) || !oldSelf.immutable || (self.immutable && self.data == oldSelf.data)',
+      message: 'cannot be changed while immutable is true: delete the Secret and create it anew',
+      field: 'data',
+      check: (value, old) => {
+        const before = secretSchema.partial().loose().safeParse(old);
+        if (!before.success || !before.data.immutable) return true;
+        const after = secretSchema.partial().loose().safeParse(value);
+        return !!after.data?.immutable && isDeepStrictEqual(after.data.data ?? {}, before.data.data ?? {});
+      },
+    },
+  ],
 };
 
 export const namespaceKind: KindDefinition = {
@@ -77,7 +91,15 @@ export const namespaceKind: KindDefinition = {
     { name: 'Status', type: 'string', jsonPath: '.status.phase', description: 'Active or Terminating' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
   ],
-  rules: [],
+  rules: [
+    {
+      at: ['metadata', 'name'],
+      cel: "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self) <= 63",
+      message: 'must have at most 63 lower case letters, digits and "-", and start and end with a letter or digit',
+      field: 'metadata.name',
+      check: (value) => value === undefined || labelName.safeParse(value).success,
+    },
+  ],
 };
 
 const text = z.string().max(1024);

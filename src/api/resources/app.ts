@@ -6,7 +6,7 @@ import type { Store } from '../../store/store.js';
 import { Authenticator, type Tokens, type User, unauthorized } from '../auth/authenticate.js';
 import { authorize, isOpen } from '../auth/authorize.js';
 import { type Checks, healthRoutes } from '../health.js';
-import { BODY_LIMIT, parseBody } from './body.js';
+import { BODY_LIMIT, readBody } from './body.js';
 import type { Answer, Call, Context, Mutation } from './call.js';
 import { discoveryAt } from './discovery.js';
 import { ApiError, REASONS, type StatusDetails, statusOf, toApiError } from './errors.js';
@@ -70,7 +70,7 @@ export function resourceApi(options: ResourceApiOptions): express.Express {
     const user: User = response.locals.user;
     if (isReview(request.path)) {
       if (request.method !== 'POST') throw methodNotAllowed(response, request, ['POST']);
-      return reply(response, accepted, answerReview(request.path, user, parseBody(request.body, 'json')));
+      return reply(response, accepted, answerReview(request.path, user, readBody(request.body, request.headers['content-type'])));
     }
     const target = parsePath(request.path);
     response.locals.details = detailsOf(target);

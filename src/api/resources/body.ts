@@ -1,5 +1,6 @@
 import { parse as parseYaml } from 'yaml';
-import { badRequest } from './errors.js';
+import { ApiError, badRequest } from './errors.js';
+import { PROTOBUF, parseProtobuf } from './protobuf.js';
 
 /** The largest request body, in bytes: 3 MiB, as in Kubernetes. */
 export const BODY_LIMIT = 3 * 1024 * 1024;
@@ -7,6 +8,36 @@ export const BODY_LIMIT = 3 * 1024 * 1024;
 /** The type of a Content-Type header, without parameters and in lower case; JSON if there is none. */
 export function mediaType(header: string | undefined): string {
   return (header ?? 'application/json').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+/** What bodies of resources may be written in. */
+const ENCODINGS: Readonly<Record<string, 'json' | 'yaml' | 'protobuf'>> = {
+  'application/json': 'json',
+  'application/yaml': 'yaml',
+  'application/x-yaml': 'yaml',
+  'text/yaml': 'yaml',
+  [PROTOBUF]: 'protobuf',
+};
+
+/**
+ * The value of a body, read as its Content-Type says; undefined for an empty body.
+ *
+ * @throws ApiError UnsupportedMediaType; BadRequest as for {@link parseBody}.
+ */
+export function readBody(body: unknown, contentType: string | undefined): unknown {
+  if (!Buffer.isBuffer(body) || body.length === 0) return undefined;
+  const media = mediaType(contentType);
+  const encoding = ENCODINGS[media];
+  if (encoding === undefined) throw unsupportedMedia(media, ['application/json', 'application/yaml']);
+  return encoding === 'protobuf' ? parseProtobuf(body) : parseBody(body, encoding);
+}
+
+/** A 415 that says what is accepted. */
+export function unsupportedMedia(media: string, offered: readonly string[]): ApiError {
+  const message = `the body's media type ${media.slice(0, 128)} is not supported here; accepted are ${offered.join(', ')}`;
+  return new ApiError('UnsupportedMediaType', message, {
+    causes: [{ reason: 'FieldValueNotSupported', message, field: 'Content-Type' }],
+  });
 }
 
 /**

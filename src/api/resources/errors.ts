@@ -109,7 +109,8 @@ export function toApiError(error: unknown, details: StatusDetails = {}): ApiErro
   const type = typeof error === 'object' && error !== null && 'type' in error ? String(error.type) : '';
   const reason = BODY_REASONS[type];
   if (reason && error instanceof Error) {
-    const message = reason === 'RequestEntityTooLarge' ? 'the request body is larger than 3 MiB, the limit' : error.message;
+    const limit = 'limit' in error ? ` of ${String(error.limit)} bytes` : '';
+    const message = reason === 'RequestEntityTooLarge' ? `the request body is larger than the limit${limit}` : error.message;
     return new ApiError(reason, message, details, { cause: error });
   }
   if (error instanceof RangeError && error.message.includes('call stack')) {

@@ -3,7 +3,7 @@ import { keyOf, type Resource } from '../../resources/metadata.js';
 import { isStoreError } from '../../store/errors.js';
 import type { Draft } from '../../store/store.js';
 import { type Admitted, admit, invalidField, isObject } from './admission.js';
-import { mediaType, parseBody } from './body.js';
+import { mediaType, parseBody, readBody, unsupportedMedia } from './body.js';
 import type { Answer, Call } from './call.js';
 import { deleteOptions } from './delete-options.js';
 import { ApiError, badRequest, success } from './errors.js';
@@ -125,14 +125,8 @@ function written(call: Call, { warnings }: Admitted, resource: Resource): Answer
   return { code: 200, body: showOne(call, resource), warnings, changed: keyOf(resource) };
 }
 
-/** The body as JSON or YAML by its type. @throws ApiError UnsupportedMediaType, BadRequest. */
 function body({ request }: Call): unknown {
-  const type = mediaType(request.headers['content-type']);
-  if (type === 'application/json') return parseBody(request.body, 'json');
-  if (type === 'application/yaml' || type === 'text/yaml' || type === 'application/x-yaml')
-    return parseBody(request.body, 'yaml');
-  if (!Buffer.isBuffer(request.body) || request.body.length === 0) return undefined;
-  throw unsupported(type, ['application/json', 'application/yaml']);
+  return readBody(request.body, request.headers['content-type']);
 }
 
 function objectBody(call: Call): unknown {
@@ -150,15 +144,8 @@ function patchType({ request, target }: Call): PatchType {
   const offered = Object.keys(PATCH_TYPES).filter(
     (name) => name !== 'application/apply-patch+yaml' && (target.definition.group === '' || !name.includes('strategic')),
   );
-  if (type === undefined || type === 'apply' || !offered.includes(media)) throw unsupported(media, offered);
+  if (type === undefined || type === 'apply' || !offered.includes(media)) throw unsupportedMedia(media, offered);
   return type;
-}
-
-function unsupported(media: string, offered: readonly string[]): ApiError {
-  const message = `the body's media type ${media.slice(0, 128)} is not supported here; accepted are ${offered.join(', ')}`;
-  return new ApiError('UnsupportedMediaType', message, {
-    causes: [{ reason: 'FieldValueNotSupported', message, field: 'Content-Type' }],
-  });
 }
 
 function noNamespace(namespace: string, cause: Error): ApiError {
