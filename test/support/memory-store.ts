@@ -112,6 +112,11 @@ export class MemoryStore implements Store {
     return this.#history.watch(kind, start, this.#version, signal, (resource) => selects(selection, resource));
   }
 
+  /** All resources of a kind as they are, at once: for whoever judges a world from outside. */
+  everything(kind: string): Resource[] {
+    return [...this.#ofKind(kind).values()];
+  }
+
   /** Forgets all changes so far: watches and continued lists from before end with Expired; open watches go on. */
   forgetHistory(): void {
     this.#history.forget(this.#version);
