@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { parseBody } from './body.js';
-import type { VolumeRecord } from './records.js';
-import { Refusal } from './refusal.js';
-import { unauthorized } from './replies.js';
-import { micros } from './server-view.js';
-import { type Call, type OwnCall, type Reply, type Service, sessionOf } from './service.js';
-import type { State } from './state.js';
+import { parseBody } from './http/body.js';
+import { unauthorized } from './http/replies.js';
+import { type Call, type OwnCall, type Reply, type Service, sessionOf } from './http/service.js';
+import { micros } from './http/times.js';
+import type { VolumeRecord } from './model/records.js';
+import { Refusal } from './model/refusal.js';
+import type { State } from './model/state.js';
 
 const text = z.string().max(255).nullish();
 const bodySchema = z.object({

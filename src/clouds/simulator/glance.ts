@@ -1,8 +1,8 @@
-import { CONTENT_SINCE, IMAGES, type ImageContent, PROJECTS } from './content.js';
-import { Refusal } from './refusal.js';
-import { html } from './replies.js';
-import { type Call, type OwnCall, type Reply, type Service, sessionOf } from './service.js';
-import type { State } from './state.js';
+import { html } from './http/replies.js';
+import { type Call, type OwnCall, type Reply, type Service, sessionOf } from './http/service.js';
+import { CONTENT_SINCE, IMAGES, type ImageContent, PROJECTS } from './model/content.js';
+import { Refusal } from './model/refusal.js';
+import type { State } from './model/state.js';
 
 const TYPE = 'text/html; charset=UTF-8';
 

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { catalog } from './catalog.js';
-import { DOMAIN, PROJECTS, type ProjectContent, USERS, type UserContent } from './content.js';
-import type { TokenRecord } from './records.js';
-import { Refusal } from './refusal.js';
-import type { Call, Reply, Service } from './service.js';
-import type { State } from './state.js';
+import { catalog } from './http/catalog.js';
+import type { Call, Reply, Service } from './http/service.js';
+import { DOMAIN, PROJECTS, type ProjectContent, USERS, type UserContent } from './model/content.js';
+import type { TokenRecord } from './model/records.js';
+import { Refusal } from './model/refusal.js';
+import type { State } from './model/state.js';
 
 const domainSchema = z.object({ id: z.string().optional(), name: z.string().optional() });
 const loginSchema = z.object({

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { CONTENT_SINCE, NETWORKS, type NetworkContent, PROJECTS } from './content.js';
-import { changePort, createPort, deletePort, networksOf } from './ports.js';
-import type { PortRecord } from './records.js';
-import { Refusal } from './refusal.js';
-import { unauthorized } from './replies.js';
-import { seconds } from './server-view.js';
-import { type Call, type OwnCall, type Reply, type Service, sessionOf } from './service.js';
-import type { State } from './state.js';
+import { unauthorized } from './http/replies.js';
+import { type Call, type OwnCall, type Reply, type Service, sessionOf } from './http/service.js';
+import { seconds } from './http/times.js';
+import { CONTENT_SINCE, NETWORKS, type NetworkContent, PROJECTS } from './model/content.js';
+import { changePort, createPort, deletePort, networksOf } from './model/ports.js';
+import type { PortRecord } from './model/records.js';
+import { Refusal } from './model/refusal.js';
+import type { State } from './model/state.js';
 
 const portFields = z.object({
   name: z.string().max(255).optional(),

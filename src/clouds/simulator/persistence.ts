@@ -1,4 +1,4 @@
-import type { State } from './state.js';
+import type { State } from './model/state.js';
 
 /**
  * Keeps the simulated cloud across restarts: a set of JSON documents, each under a key of at most 300 characters such as

@@ -6,16 +6,16 @@ import { ZodError, z } from 'zod';
 import type { Environment } from '../../environment.js';
 import { cinder } from './cinder.js';
 import { glance } from './glance.js';
+import { html } from './http/replies.js';
+import { route } from './http/service.js';
+import { Transport } from './http/transport.js';
 import { keystone } from './keystone.js';
 import { KNOB_HELP, type Knobs, turn } from './knobs.js';
-import { restore } from './model.js';
+import { State } from './model/state.js';
+import { restore } from './model/time.js';
 import { neutron } from './neutron.js';
-import { nova } from './nova.js';
+import { nova } from './nova/nova.js';
 import { Saver, type SimulatorPersistence } from './persistence.js';
-import { html } from './replies.js';
-import { route } from './service.js';
-import { State } from './state.js';
-import { Transport } from './transport.js';
 
 /** What a simulated cloud is started with. */
 export interface SimulatorOptions {

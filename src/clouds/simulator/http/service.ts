@@ -1,7 +1,7 @@
 import { type RequestHandler, Router } from 'express';
-import { USERS } from './content.js';
-import type { Asker } from './servers.js';
-import type { State } from './state.js';
+import { USERS } from '../model/content.js';
+import type { Asker } from '../model/servers.js';
+import type { State } from '../model/state.js';
 
 /** One request, as the services see it. */
 export interface Call {

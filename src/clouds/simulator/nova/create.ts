@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { parseBody } from './body.js';
-import { FLAVORS, IMAGES, PROJECTS } from './content.js';
-import type { NovaCall } from './nova-call.js';
-import { createPort, networksOf } from './ports.js';
-import type { ServerRecord } from './records.js';
-import { Refusal } from './refusal.js';
-import { createServer } from './servers.js';
-import type { State } from './state.js';
+import { parseBody } from '../http/body.js';
+import { FLAVORS, IMAGES, PROJECTS } from '../model/content.js';
+import { createPort, networksOf } from '../model/ports.js';
+import type { ServerRecord } from '../model/records.js';
+import { Refusal } from '../model/refusal.js';
+import { createServer } from '../model/servers.js';
+import type { State } from '../model/state.js';
+import type { NovaCall } from './call.js';
 
 /** Metadata as Nova takes it, wherever it does. */
 export const metadataSchema = z.record(z.string().regex(/^[a-zA-Z0-9-_:. ]{1,255}$/), z.string().max(255));

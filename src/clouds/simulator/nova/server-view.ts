@@ -1,7 +1,9 @@
-import { FLAVORS, NETWORKS, PROJECTS } from './content.js';
-import { portsOf } from './ports.js';
-import type { ServerRecord } from './records.js';
-import type { State } from './state.js';
+import { micros, seconds } from '../http/times.js';
+import { FLAVORS, NETWORKS, PROJECTS } from '../model/content.js';
+import { portsOf } from '../model/ports.js';
+import type { ServerRecord } from '../model/records.js';
+import { statusOf } from '../model/server-status.js';
+import type { State } from '../model/state.js';
 
 /** For whom a server is shown: the microversion's second number, and Nova's address without a slash at the end. */
 export interface View {
@@ -109,33 +111,6 @@ export function addressesOf(state: State, server: ServerRecord): Record<string, 
 
 const PROGRESSING = new Set(['ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE']);
 
-/** What each VM state is called, and what it is called during a task. Nova's own table. */
-const STATUS: Record<ServerRecord['vmState'], { readonly default: string; readonly [task: string]: string }> = {
-  building: { default: 'BUILD' },
-  active: {
-    default: 'ACTIVE',
-    rebooting: 'REBOOT',
-    rebooting_hard: 'HARD_REBOOT',
-    rebuilding: 'REBUILD',
-    resize_migrating: 'RESIZE',
-  },
-  stopped: { default: 'SHUTOFF', rebooting_hard: 'HARD_REBOOT', rebuilding: 'REBUILD', resize_migrating: 'RESIZE' },
-  paused: { default: 'PAUSED', rebooting_hard: 'HARD_REBOOT' },
-  suspended: { default: 'SUSPENDED', rebooting_hard: 'HARD_REBOOT' },
-  resized: { default: 'VERIFY_RESIZE', resize_reverting: 'REVERT_RESIZE' },
-  error: { default: 'ERROR', rebooting_hard: 'HARD_REBOOT', rebuilding: 'REBUILD' },
-  deleted: { default: 'DELETED' },
-};
-
-/** The status that clients see. */
-export function statusOf(server: ServerRecord): string {
-  const names = STATUS[server.vmState];
-  return names[server.taskState ?? 'default'] ?? names.default;
-}
-
-/** All words that {@link statusOf} may give. */
-export const STATUSES: ReadonlySet<string> = new Set(Object.values(STATUS).flatMap((names) => Object.values(names)));
-
 function showFlavorOf(server: ServerRecord, { minor, base }: View): object {
   const flavor = FLAVORS.find((candidate) => candidate.id === server.flavorId);
   if (minor < 47 || flavor === undefined) {
@@ -147,14 +122,4 @@ function showFlavorOf(server: ServerRecord, { minor, base }: View): object {
 
 function showFault({ message, at }: { readonly message: string; readonly at: number }): object {
   return { code: 500, created: seconds(at), message };
-}
-
-/** A time as Nova writes most of them. */
-export function seconds(time: number): string {
-  return `${new Date(time).toISOString().slice(0, 19)}Z`;
-}
-
-/** A time as Nova and Cinder write the others: without a zone, with six digits that are always zero. */
-export function micros(time: number): string {
-  return `${new Date(time).toISOString().slice(0, 19)}.000000`;
 }

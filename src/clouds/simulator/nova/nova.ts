@@ -1,15 +1,15 @@
-import { minorOf, NEWEST, type NovaCall, versionAsked } from './nova-call.js';
-import { novaFlavors } from './nova-flavors.js';
-import { novaKeyPairs } from './nova-key-pairs.js';
-import { novaLimits } from './nova-limits.js';
-import { novaServerActions } from './nova-server-actions.js';
-import { novaServerParts } from './nova-server-parts.js';
-import { novaServers } from './nova-servers.js';
-import { novaVolumes } from './nova-volumes.js';
-import { html, unauthorized } from './replies.js';
+import { html, unauthorized } from '../http/replies.js';
+import { type Call, type Reply, type Service, sessionOf } from '../http/service.js';
+import type { State } from '../model/state.js';
+import { minorOf, NEWEST, type NovaCall, versionAsked } from './call.js';
+import { novaFlavors } from './flavors.js';
+import { novaKeyPairs } from './key-pairs.js';
+import { novaLimits } from './limits.js';
+import { novaServerActions } from './server-actions.js';
+import { novaServerParts } from './server-parts.js';
 import type { View } from './server-view.js';
-import { type Call, type Reply, type Service, sessionOf } from './service.js';
-import type { State } from './state.js';
+import { novaServers } from './servers.js';
+import { novaVolumes } from './volumes.js';
 
 /** Nova, version 2.1 to 2.93 as far as clients see it. */
 export function nova(state: State): Service<NovaCall> {

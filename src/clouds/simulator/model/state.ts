@@ -1,7 +1,7 @@
-import type { Environment } from '../../environment.js';
+import type { Environment } from '../../../environment.js';
+import { type Knobs, knobsSchema } from '../knobs.js';
 import { Chance } from './chance.js';
 import { DueQueue } from './due-queue.js';
-import { type Knobs, knobsSchema } from './knobs.js';
 import type { KeyPairRecord, PortRecord, ServerRecord, TokenRecord, VolumeRecord } from './records.js';
 import { ServerStore } from './server-store.js';
 

@@ -1,6 +1,6 @@
-import { Refusal } from './refusal.js';
+import type { Call, OwnCall } from '../http/service.js';
+import { Refusal } from '../model/refusal.js';
 import type { View } from './server-view.js';
-import type { Call, OwnCall } from './service.js';
 
 /** The newest microversion is 2.93, that of Zed. */
 export const NEWEST = 93;

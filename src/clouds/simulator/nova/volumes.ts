@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { parseBody } from './body.js';
-import type { NovaCall } from './nova-call.js';
-import { findServer } from './nova-servers.js';
-import type { ServerRecord } from './records.js';
-import { Refusal } from './refusal.js';
-import { requireState } from './server-actions.js';
-import { changeServer } from './servers.js';
-import type { Routes } from './service.js';
-import type { State } from './state.js';
+import { parseBody } from '../http/body.js';
+import type { Routes } from '../http/service.js';
+import type { ServerRecord } from '../model/records.js';
+import { Refusal } from '../model/refusal.js';
+import { requireState } from '../model/server-actions.js';
+import { changeServer } from '../model/servers.js';
+import type { State } from '../model/state.js';
+import type { NovaCall } from './call.js';
+import { findServer } from './servers.js';
 
 const attachBody = z.object({
   volumeAttachment: z.looseObject({ volumeId: z.uuid(), device: z.string().nullish() }),

@@ -1,7 +1,7 @@
-import { FLAVORS } from './content.js';
-import type { NovaCall } from './nova-call.js';
-import type { Reply, Routes } from './service.js';
-import type { State } from './state.js';
+import type { Reply, Routes } from '../http/service.js';
+import { FLAVORS } from '../model/content.js';
+import type { State } from '../model/state.js';
+import type { NovaCall } from './call.js';
 
 /** What a project may have, and has. Only the number of servers is ever limited, by a knob. */
 export function novaLimits(state: State): Routes<NovaCall> {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { plainly, pythonic, Refusal } from './refusal.js';
+import { plainly, pythonic, Refusal } from '../model/refusal.js';
 
 /** Reads a body by a schema. @throws Refusal 400 in the words of the real services, whose schemas say the same. */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {

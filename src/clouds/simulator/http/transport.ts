@@ -1,12 +1,12 @@
 import type { Request, Response } from 'express';
 import type { Logger } from 'pino';
-import { sleep } from '../../environment.js';
+import { sleep } from '../../../environment.js';
+import { Refusal } from '../model/refusal.js';
+import type { State } from '../model/state.js';
+import { advance } from '../model/time.js';
+import type { Saver } from '../persistence.js';
 import { FaultInjector } from './faults.js';
-import { advance } from './model.js';
-import type { Saver } from './persistence.js';
-import { Refusal } from './refusal.js';
 import { type Call, type Handler, isReply, type Perform, type Reply, type Service } from './service.js';
-import type { State } from './state.js';
 
 /**
  * Stands between express and the services: waits as the knobs say, injects faults, lets time catch up, calls the handler,

@@ -1,4 +1,4 @@
-import type { State } from './state.js';
+import type { State } from '../model/state.js';
 
 /** What goes wrong with a request. */
 export type Fault =

@@ -1,7 +1,7 @@
 import type { ServerRecord } from './records.js';
 import { plainly, pythonic, Refusal } from './refusal.js';
+import { STATUSES, statusOf } from './server-status.js';
 import { isScheduling } from './server-store.js';
-import { STATUSES, statusOf } from './server-view.js';
 import type { State } from './state.js';
 
 /** One page of servers. `more`: the link to the next page is given. */

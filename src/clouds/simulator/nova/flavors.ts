@@ -1,8 +1,8 @@
-import { FLAVORS, type FlavorContent } from './content.js';
-import type { NovaCall } from './nova-call.js';
-import { Refusal } from './refusal.js';
+import type { Reply, Routes } from '../http/service.js';
+import { FLAVORS, type FlavorContent } from '../model/content.js';
+import { Refusal } from '../model/refusal.js';
+import type { NovaCall } from './call.js';
 import type { View } from './server-view.js';
-import type { Reply, Routes } from './service.js';
 
 /** Nova's flavors: those of content.ts, and nobody makes others. */
 export function novaFlavors(): Routes<NovaCall> {

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { parseBody } from './body.js';
-import type { NovaCall } from './nova-call.js';
-import type { KeyPairRecord } from './records.js';
-import { Refusal } from './refusal.js';
-import { micros } from './server-view.js';
-import type { Routes } from './service.js';
+import { parseBody } from '../http/body.js';
+import type { Routes } from '../http/service.js';
+import { micros } from '../http/times.js';
+import type { KeyPairRecord } from '../model/records.js';
+import { Refusal } from '../model/refusal.js';
+import type { State } from '../model/state.js';
+import type { NovaCall } from './call.js';
 import { fingerprintOf, newSshKey } from './ssh-keys.js';
-import type { State } from './state.js';
 
 const bodySchema = z.object({
   keypair: z.strictObject({

@@ -1,4 +1,4 @@
-import { REGION } from './content.js';
+import { REGION } from '../model/content.js';
 
 /** What Keystone says of where the services are: all below the one address that the client came to. */
 export function catalog(origin: string, projectId: string): object[] {

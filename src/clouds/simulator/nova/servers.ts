@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import { parseBody } from './body.js';
-import { PROJECTS } from './content.js';
-import type { NovaCall } from './nova-call.js';
-import { createServers, nameSchema } from './nova-create.js';
-import type { ServerRecord } from './records.js';
-import { Refusal } from './refusal.js';
-import { listServers } from './server-list.js';
+import { parseBody } from '../http/body.js';
+import type { Reply, Routes } from '../http/service.js';
+import { PROJECTS } from '../model/content.js';
+import type { ServerRecord } from '../model/records.js';
+import { Refusal } from '../model/refusal.js';
+import { listServers } from '../model/server-list.js';
+import { changeServer, deleteServer } from '../model/servers.js';
+import type { State } from '../model/state.js';
+import type { NovaCall } from './call.js';
+import { createServers, nameSchema } from './create.js';
 import { links, renderServer, showAlone, showBriefly, type View } from './server-view.js';
-import { changeServer, deleteServer } from './servers.js';
-import type { Reply, Routes } from './service.js';
-import type { State } from './state.js';
 
 const renameSchema = z.object({
   server: z.looseObject({ name: nameSchema.optional(), description: z.string().max(255).nullish() }),

@@ -1,18 +1,18 @@
 import { z } from 'zod';
-import { parseBody } from './body.js';
-import { FLAVORS, IMAGES, PROJECTS } from './content.js';
-import type { NovaCall } from './nova-call.js';
-import { flavorIdSchema, imageIdSchema, metadataSchema, nameSchema } from './nova-create.js';
-import { findServer, location } from './nova-servers.js';
-import { changePort, portsOf } from './ports.js';
-import type { ServerRecord } from './records.js';
-import { Refusal } from './refusal.js';
-import { type ActionName, act } from './server-actions.js';
-import { isScheduling } from './server-store.js';
+import { parseBody } from '../http/body.js';
+import type { Reply, Routes } from '../http/service.js';
+import { FLAVORS, IMAGES, PROJECTS } from '../model/content.js';
+import { changePort, portsOf } from '../model/ports.js';
+import type { ServerRecord } from '../model/records.js';
+import { Refusal } from '../model/refusal.js';
+import { type ActionName, act } from '../model/server-actions.js';
+import { isScheduling } from '../model/server-store.js';
+import { changeServer, deleteServer } from '../model/servers.js';
+import type { State } from '../model/state.js';
+import type { NovaCall } from './call.js';
+import { flavorIdSchema, imageIdSchema, metadataSchema, nameSchema } from './create.js';
 import { showAlone } from './server-view.js';
-import { changeServer, deleteServer } from './servers.js';
-import type { Reply, Routes } from './service.js';
-import type { State } from './state.js';
+import { findServer, location } from './servers.js';
 
 const rebootSchema = z.object({
   reboot: z.object({ type: z.enum(['HARD', 'Hard', 'hard', 'SOFT', 'Soft', 'soft']) }),
