@@ -143,6 +143,8 @@ export class WorkQueue {
       if (place) return this.#hand(place);
       await this.#somethingReady(signal);
     }
+    // It may have been woken for a key that it does not take any more: another shall.
+    this.#wakeOne();
     return undefined;
   }
 
@@ -200,6 +202,10 @@ export class WorkQueue {
     entry.place = { entry, since };
     this.#lanes[lane].push(entry.place);
     this.#depth[lane]++;
+    this.#wakeOne();
+  }
+
+  #wakeOne(): void {
     const [wake] = this.#takers;
     wake?.();
   }
