@@ -19,9 +19,47 @@ export const TOKENS: ResourceApiOptions['tokens'] = {
   },
 };
 
+/** A promise and what resolves it. */
+interface Gate {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
+/** A store in memory that tells when it is watched. */
+class WatchedStore extends MemoryStore {
+  readonly #begun = new Map<string, Gate>();
+
+  override watch(...parameters: Parameters<MemoryStore['watch']>): ReturnType<MemoryStore['watch']> {
+    this.#ofKind(parameters[0]).resolve();
+    return super.watch(...parameters);
+  }
+
+  /** Resolves once a watch of a kind has begun since this was last asked. */
+  async watched(kind: string): Promise<void> {
+    await this.#ofKind(kind).promise;
+    this.#begun.delete(kind);
+  }
+
+  #ofKind(kind: string): Gate {
+    const known = this.#begun.get(kind);
+    if (known) return known;
+    const made = gate();
+    this.#begun.set(kind, made);
+    return made;
+  }
+}
+
+function gate(): Gate {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((open) => {
+    resolve = open;
+  });
+  return { promise, resolve };
+}
+
 /** The resource API over a store in memory. */
-export function testApi(options: Partial<ResourceApiOptions> = {}): { readonly app: Express; readonly store: MemoryStore } {
-  const store = new MemoryStore(systemEnvironment);
+export function testApi(options: Partial<ResourceApiOptions> = {}): { readonly app: Express; readonly store: WatchedStore } {
+  const store = new WatchedStore(systemEnvironment);
   const app = resourceApi({
     store,
     tokens: TOKENS,
