@@ -1,0 +1,124 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { formatKey } from '../../resources/metadata.js';
+import { StoreError } from '../errors.js';
+import { inTurn, isContention, isDataError, storeErrorOf, Undecided, whoBlocksWrites } from './database.js';
+import type { Row } from './rows.js';
+import type { SecretCodec } from './secrets.js';
+import { keyOfWrite, type Outcome, type Write, writeBatch } from './write-batch.js';
+
+/** Writes in one transaction at most: long enough to be cheap, short enough that others have their turn. */
+const BATCH_SIZE = 1_000;
+/** How often a batch that did not get its turn is tried again; each try waits for the lock timeout. */
+const TRIES = 5;
+
+interface Waiting {
+  readonly write: Write;
+  readonly key: string;
+  readonly dryRun: boolean;
+  readonly resolve: (row: Row) => void;
+  readonly reject: (error: StoreError) => void;
+}
+
+/**
+ * Groups writes: one batch is under way at a time, and all that is asked for meanwhile goes in the next. Each write has its
+ * own outcome. Writes of one resource are done in the order they were asked for.
+ */
+export class WriteQueue {
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(
+    private readonly pool: pg.Pool,
+    private readonly secrets: SecretCodec,
+    private readonly log: Logger,
+  ) {}
+
+  /** @returns the row as it stands after the write. @throws StoreError as the port says. */
+  submit(write: Write, dryRun: boolean): Promise<Row> {
+    if (this.#closed) return Promise.reject(new StoreError('Unavailable', 'the store is closed'));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ write, key: formatKey(keyOfWrite(write)), dryRun, resolve, reject });
+      // What else is asked for in this turn of the event loop comes along.
+      this.#running ??= Promise.resolve().then(() => this.#run());
+    });
+  }
+
+  /** Takes no more, and resolves when all that was taken has its outcome. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#takeBatch();
+      try {
+        const outcomes = await this.#perform(batch);
+        batch.forEach(({ resolve, reject }, index) => {
+          const outcome = outcomes[index];
+          if (outcome instanceof StoreError) reject(outcome);
+          else if (outcome) resolve(outcome);
+        });
+      } catch (error) {
+        // Those behind would only wait as long again for the same answer.
+        for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(storeErrorOf(error));
+      }
+    }
+    this.#running = undefined;
+  }
+
+  /** The next writes that can go together: each of another resource, all for good or all for show. */
+  #takeBatch(): Waiting[] {
+    const batch: Waiting[] = [];
+    const left: Waiting[] = [];
+    const keys = new Set<string>();
+    const dryRun = this.#waiting[0]?.dryRun;
+    for (const waiting of this.#waiting) {
+      const fits = batch.length < BATCH_SIZE && waiting.dryRun === dryRun && !keys.has(waiting.key);
+      keys.add(waiting.key);
+      (fits ? batch : left).push(waiting);
+    }
+    this.#waiting = left;
+    return batch;
+  }
+
+  async #perform(batch: readonly Waiting[]): Promise<Outcome[]> {
+    try {
+      return await this.#transact(batch);
+    } catch (error) {
+      if (!isDataError(error)) throw error;
+      const [only] = batch;
+      if (batch.length === 1 && only) return [refusal(only.key, error)];
+      // Some row is refused by the database: alone, each has its own answer, and the others are written.
+      const outcomes: Outcome[] = [];
+      for (const waiting of batch) outcomes.push(...(await this.#perform([waiting])));
+      return outcomes;
+    }
+  }
+
+  async #transact(batch: readonly Waiting[]): Promise<Outcome[]> {
+    const writes = batch.map(({ write }) => write);
+    const keep = batch[0]?.dryRun === false;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await inTurn(this.pool, keep, (client) => writeBatch(client, this.secrets, writes));
+      } catch (error) {
+        if (isDataError(error) || error instanceof Undecided) throw error;
+        // A connection that was idle when the server went away fails at first use; a fresh one may not.
+        if (!isContention(error) && attempt > 1) throw error;
+        const blocker = isContention(error) ? await whoBlocksWrites(this.pool) : undefined;
+        this.log.warn({ error: storeErrorOf(error).message, blocker, attempt, writes: writes.length }, 'a write is tried again');
+        if (attempt < TRIES) continue;
+        const reason = blocker ? `${blocker}: end it, or SELECT pg_terminate_backend` : 'they found no turn';
+        throw new StoreError('Unavailable', `writes are held up: ${reason}`, { cause: error });
+      }
+    }
+  }
+}
+
+function refusal(key: string, error: unknown): StoreError {
+  const { code, message } = storeErrorOf(error);
+  return new StoreError(code, `${key}: ${message}`, { cause: error });
+}
