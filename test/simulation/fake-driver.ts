@@ -46,8 +46,10 @@ export const CALM: CloudWeather = {
   killed: 0,
 };
 
-/** Longer than this after a create was given up, its effect is later than the settle time allows for. */
+/** The settle time of the simulated Cloud. */
 export const SETTLE_MS = 30_000;
+/** An effect later than this after its request was sent is later than the settle time allows for: a third of it is for the sending. */
+const LATE_MS = (SETTLE_MS * 2) / 3;
 
 const REFUSALS = [
   () => new CloudError('RateLimited', 'too many requests', { retryAfterMs: 1_000, status: 429 }),
@@ -210,17 +212,17 @@ export class FakeDriver implements CloudDriver {
       throw REFUSALS[this.process.world.below(REFUSALS.length)]?.() ?? new CloudError('Unavailable', 'refused');
     }
     const delay = this.#chance(lateEffect)
-      ? this.process.world.below(SETTLE_MS - 2_000)
+      ? this.process.world.below(LATE_MS - 1_000)
       : this.#chance(tooLateEffect)
         ? SETTLE_MS + 60_000
         : undefined;
     if (delay !== undefined) {
-      this.process.world.after(delay, () => act(this.process.world.milliseconds - sentAt > SETTLE_MS));
+      this.process.world.after(delay, () => act(this.process.world.milliseconds - sentAt > LATE_MS));
       await this.#travel(0);
       throw new CloudError('UnknownOutcome', `${operation}: no answer within the time limit`);
     }
     await sleep(this.process.world, this.process.world.below(100));
-    const result = act(this.process.world.milliseconds - sentAt > SETTLE_MS);
+    const result = act(this.process.world.milliseconds - sentAt > LATE_MS);
     if (this.#chance(killed)) this.kill();
     await this.#live();
     if (this.#chance(lostReply)) throw new CloudError('UnknownOutcome', `${operation}: the connection was reset`);

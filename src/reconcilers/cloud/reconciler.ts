@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Connection } from '../../clouds/connection.js';
 import type { Quota, Server } from '../../clouds/driver.js';
 import { CloudError } from '../../clouds/errors.js';
-import type { EventRecorder } from '../../controllers/events.js';
+import type { Recorder } from '../../controllers/events.js';
 import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
 import type { Environment } from '../../environment.js';
 import {
@@ -36,7 +36,7 @@ export interface CloudTools {
   readonly store: Store;
   readonly records: Records;
   readonly connections: CloudConnections;
-  readonly events: Pick<EventRecorder, 'record'>;
+  readonly events: Pick<Recorder, 'record'>;
   readonly environment: Environment;
   readonly installation: string;
   readonly log: Logger;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Connection } from '../../clouds/connection.js';
 import type { CloudKeyPair } from '../../clouds/driver.js';
 import { CLOUD_ERRORS, isCloudError } from '../../clouds/errors.js';
-import type { EventRecorder } from '../../controllers/events.js';
+import type { Recorder } from '../../controllers/events.js';
 import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
 import type { Environment } from '../../environment.js';
 import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
@@ -31,7 +31,7 @@ export interface KeyPairTools {
   readonly store: Store;
   readonly records: Records;
   connection(cloud: string): Connection | undefined;
-  readonly events: Pick<EventRecorder, 'record'>;
+  readonly events: Pick<Recorder, 'record'>;
   readonly environment: Environment;
 }
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Connection } from '../../clouds/connection.js';
 import { isCloudError } from '../../clouds/errors.js';
-import type { EventRecorder } from '../../controllers/events.js';
+import type { Recorder } from '../../controllers/events.js';
 import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
 import type { Environment } from '../../environment.js';
 import { formatKey, type Resource, type ResourceKey } from '../../resources/metadata.js';
@@ -26,7 +26,7 @@ export interface VirtualMachineTools {
   readonly records: Records;
   /** The connection to the Cloud of that name, if there is one now. */
   connection(cloud: string): Connection | undefined;
-  readonly events: Pick<EventRecorder, 'record'>;
+  readonly events: Pick<Recorder, 'record'>;
   readonly environment: Environment;
   /** This installation's id: part of every owner tag. */
   readonly installation: string;

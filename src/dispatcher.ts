@@ -1,0 +1,246 @@
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { Server } from './clouds/driver.js';
+import type { ObserverListener } from './clouds/observer.js';
+import { Cache, type Change } from './controllers/cache.js';
+import { Controller } from './controllers/controller.js';
+import { EventRecorder } from './controllers/events.js';
+import { Manager, type ManagerOptions, type Runnable } from './controllers/manager.js';
+import { EngineMetrics } from './controllers/metrics.js';
+import type { Reconciler } from './controllers/reconciler.js';
+import { resync } from './controllers/resync.js';
+import type { Environment } from './environment.js';
+import { DispatcherMetrics, isReady } from './metrics.js';
+import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
+import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
+import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
+import { INDEXES, Records } from './reconcilers/records.js';
+import { SecretReconciler } from './reconcilers/secret/reconciler.js';
+import { VirtualMachineReconciler } from './reconcilers/virtual-machine/reconciler.js';
+import { keyOf, type Resource, type ResourceKey } from './resources/metadata.js';
+import type { Store } from './store/store.js';
+
+/** What a dispatcher is made of. */
+export interface DispatcherOptions {
+  readonly store: Store;
+  readonly environment: Environment;
+  readonly log: Logger;
+  /** This installation's id: part of every owner tag, the same for all replicas and for ever. */
+  readonly installation: string;
+  readonly makeDriver: DriverFactory;
+  /** VirtualMachines worked on at once. Default 64. */
+  readonly concurrency?: number;
+  readonly metrics?: Registry;
+  /** Without one, this process always leads. */
+  readonly election?: ManagerOptions['election'];
+}
+
+/** A dispatcher at work. */
+export interface Dispatcher {
+  /** True once everything declared is known. */
+  readonly synced: boolean;
+  /** True while this process acts. */
+  readonly leading: boolean;
+  /** The resources of a kind as last seen. */
+  list(kind: 'Cloud' | 'VirtualMachine' | 'KeyPair'): readonly Resource[];
+  /** Drains: takes nothing new, finishes the steps in hand, writes the last events, gives up the lease. */
+  stop(): Promise<void>;
+}
+
+/** Changes in one look at a cloud beyond which they are a flood (the first look), and yield to single changes. */
+const FLOOD = 256;
+const RESYNC_MS = 600_000;
+const DEFAULT_CONCURRENCY = 64;
+
+/** Starts the reconcilers over a store. Returns at once; {@link Dispatcher.synced} says when all is known. */
+export function startDispatcher(options: DispatcherOptions): Dispatcher {
+  const { store, environment, log, installation, concurrency = DEFAULT_CONCURRENCY } = options;
+  const caches = makeCaches(options);
+  const records = new Records(caches);
+  const engineMetrics = options.metrics && new EngineMetrics(options.metrics);
+  const events = new EventRecorder({ store, environment, log, component: 'dispatcher', instance: environment.id() });
+  const connections: CloudConnections = new CloudConnections(
+    options.makeDriver,
+    (cloud) => listener(cloud),
+    (cloud, report) => metrics?.called(cloud, report),
+    environment,
+    log,
+  );
+  const metrics = options.metrics && new DispatcherMetrics(options.metrics, () => observations(caches.Cloud, connections));
+  const connection = (cloud: string) => connections.get(cloud);
+  const controller = (name: string, reconciler: Reconciler, workers: number) =>
+    new Controller({ name, reconciler, workers, environment, log, ...(engineMetrics ? { metrics: engineMetrics } : {}) });
+
+  const tools = { store, records, connection, events, environment, installation, log };
+  const machines = controller('virtualmachine', new VirtualMachineReconciler(tools), concurrency);
+  const clouds = controller('cloud', new CloudReconciler({ ...tools, connections }), 4);
+  const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
+  const secrets = controller('secret', new SecretReconciler(tools), 2);
+  const byKind: Record<keyof typeof caches, Controller> = {
+    VirtualMachine: machines,
+    Cloud: clouds,
+    KeyPair: keyPairs,
+    Secret: secrets,
+  };
+
+  const troubled = new Set<string>();
+  function listener(cloud: string): ObserverListener {
+    return {
+      serversChanged: (servers) => {
+        const lane = servers.length > FLOOD ? 'resync' : 'change';
+        for (const key of servers.flatMap((server) => keysOfServer(records, cloud, server))) machines.enqueue(key, lane);
+      },
+      completed: (keys) => {
+        for (const key of keys) machines.enqueue(parseKey(key));
+      },
+      healthChanged: () => {
+        clouds.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
+        const failing = connections.get(cloud)?.observer.health.error !== undefined;
+        if (failing === troubled.has(cloud)) return;
+        if (failing) troubled.add(cloud);
+        else troubled.delete(cloud);
+        for (const resource of records.ofCloud('VirtualMachine', cloud))
+          if (!isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
+      },
+    };
+  }
+
+  for (const [kind, cache] of Object.entries(caches)) {
+    const own = Object.entries(byKind).find(([name]) => name === kind)?.[1];
+    own?.follow(cache, (change) => (change.own ? [] : [keyOfChange(change)]));
+  }
+  machines.follow(
+    caches.Cloud,
+    unlessOwn(({ metadata }) => records.ofCloud('VirtualMachine', metadata.name).map(keyOf)),
+  );
+  keyPairs.follow(
+    caches.Cloud,
+    unlessOwn(({ metadata }) => records.ofCloud('KeyPair', metadata.name).map(keyOf)),
+  );
+  machines.follow(
+    caches.Secret,
+    unlessOwn(({ metadata }) => records.virtualMachinesWithUserData(metadata.namespace ?? '', metadata.name).map(keyOf)),
+  );
+  clouds.follow(
+    caches.Secret,
+    unlessOwn(({ metadata }) => records.cloudsWithCredentials(metadata.namespace ?? '', metadata.name).map(keyOf)),
+  );
+  secrets.follow(caches.Cloud, ({ previous, current }) => [previous, current].flatMap(credentialsOf));
+  for (const cache of [caches.VirtualMachine, caches.KeyPair])
+    clouds.follow(cache, ({ previous, current }) => (previous && !current ? cloudOf(previous) : []));
+  if (metrics) caches.VirtualMachine.onChange(({ previous, current }) => metrics.virtualMachineChanged(previous, current));
+
+  const reconcilers: Runnable = {
+    name: 'reconcilers',
+    run: async (signal) => {
+      for (const [kind, own] of Object.entries(byKind)) {
+        for (const resource of listOf(caches, kind)) own.enqueue(keyOf(resource), 'resync');
+      }
+      await Promise.all(Object.values(byKind).map((each) => each.run(signal)));
+      await connections.close();
+    },
+  };
+  const examining: Runnable = {
+    name: 'resync',
+    run: (signal) =>
+      resync(
+        {
+          keys: () => [...caches.VirtualMachine.list(), ...caches.KeyPair.list()].map(keyOf),
+          enqueue: (key) => (key.kind === 'KeyPair' ? keyPairs : machines).enqueue(key, 'resync'),
+          intervalMs: RESYNC_MS,
+          environment,
+        },
+        signal,
+      ),
+  };
+  const manager = new Manager({
+    caches: Object.values(caches),
+    runnables: [reconcilers, examining],
+    recorder: events,
+    environment,
+    log,
+    ...(options.election ? { election: options.election } : {}),
+    ...(engineMetrics ? { metrics: engineMetrics } : {}),
+  });
+  const stopping = new AbortController();
+  const running = manager.run(stopping.signal);
+  running.catch((error: unknown) => log.error({ err: error }, 'the engine ended'));
+  return {
+    get synced() {
+      return manager.synced;
+    },
+    get leading() {
+      return manager.leading;
+    },
+    list: (kind) => caches[kind].list(),
+    stop: async () => {
+      stopping.abort();
+      await running;
+    },
+  };
+}
+
+function makeCaches({ store, environment, log }: DispatcherOptions) {
+  const cache = (kind: string) => new Cache({ store, kind, environment, log });
+  const caches = {
+    Secret: cache('Secret'),
+    Cloud: cache('Cloud'),
+    VirtualMachine: cache('VirtualMachine'),
+    KeyPair: cache('KeyPair'),
+  };
+  caches.VirtualMachine.index('boundServer', INDEXES.boundServer);
+  caches.VirtualMachine.index('uid', INDEXES.uid);
+  caches.VirtualMachine.index('cloud', INDEXES.cloud);
+  caches.VirtualMachine.index('userDataSecret', INDEXES.userDataSecret);
+  caches.KeyPair.index('cloud', INDEXES.cloud);
+  caches.Cloud.index('credentials', INDEXES.credentials);
+  return caches;
+}
+
+function listOf(caches: Readonly<Record<string, Cache>>, kind: string): Resource[] {
+  return caches[kind]?.list() ?? [];
+}
+
+/** The VirtualMachines that a server concerns: those bound to it, and the one whose owner tag it bears. */
+function keysOfServer(records: Records, cloud: string, server: Server): ResourceKey[] {
+  const owner = server.owner && records.virtualMachineWithUid(server.owner.uid);
+  return [...records.virtualMachinesBoundTo(cloud, server.id), ...(owner ? [owner] : [])].map(keyOf);
+}
+
+function keyOfChange({ previous, current }: Change): ResourceKey {
+  const resource = current ?? previous;
+  if (!resource) throw new RangeError('a change without a resource');
+  return keyOf(resource);
+}
+
+function unlessOwn(keys: (resource: Resource) => ResourceKey[]): (change: Change) => ResourceKey[] {
+  return ({ previous, current, own }) => {
+    const resource = current ?? previous;
+    const onlyStatus =
+      previous && current && previous.metadata.generation === current.metadata.generation && previous.kind === 'Cloud';
+    return own || !resource || onlyStatus ? [] : keys(resource);
+  };
+}
+
+function credentialsOf(cloud: Resource | undefined): ResourceKey[] {
+  return (cloud ? INDEXES.credentials(cloud) : []).map((path) => {
+    const [namespace = '', name = ''] = path.split('/');
+    return { kind: 'Secret', namespace, name };
+  });
+}
+
+function cloudOf(resource: Resource): ResourceKey[] {
+  return INDEXES.cloud(resource).map((name) => ({ kind: 'Cloud', namespace: '', name }));
+}
+
+function parseKey(text: string): ResourceKey {
+  const [kind = '', namespace = '', name = ''] = text.split('/');
+  return { kind, namespace, name };
+}
+
+function* observations(clouds: Cache, connections: CloudConnections): Iterable<readonly [string, Date]> {
+  for (const { metadata } of clouds.list()) {
+    const completeAt = connections.get(metadata.name)?.observer.health.completeAt;
+    if (completeAt) yield [metadata.name, completeAt];
+  }
+}

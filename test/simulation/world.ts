@@ -1,0 +1,299 @@
+import pino from 'pino';
+import { type Dispatcher, startDispatcher } from '../../src/dispatcher.js';
+import type { Resource } from '../../src/resources/metadata.js';
+import type { VirtualMachine, VirtualMachineSpec } from '../../src/resources/virtual-machine.js';
+import { isStoreError, StoreError } from '../../src/store/errors.js';
+import type { Draft, Store } from '../../src/store/store.js';
+import { FaultyStore } from '../support/faulty-store.js';
+import { MemoryStore } from '../support/memory-store.js';
+import { VirtualEnvironment, VirtualProcess } from '../support/virtual-environment.js';
+import { FakeCloud, type FakeServer } from './fake-cloud.js';
+import { CALM, type CloudWeather, FakeDriver } from './fake-driver.js';
+
+const INSTALLATION = 'installation-1';
+const STORM_MS = 150_000;
+/** Long enough for the longest wait after failed builds, twice. */
+const CONVERGE_MS = 2_400_000;
+const QUIET_MS = 180_000;
+
+/** What a seed's world may be told to do otherwise. */
+export interface WorldOptions {
+  /** Wraps each process's store: for switches that break something on purpose. */
+  readonly breakStore?: (store: Store) => Store;
+}
+
+interface Running {
+  readonly process: VirtualProcess;
+  dispatcher: Dispatcher | undefined;
+}
+
+/**
+ * One seeded world: people, one or two controllers at once, a store and a cloud, and a time of faults followed by a time of calm.
+ * `run` gives what went wrong, in words: an empty list is what is promised of every seed.
+ */
+export class World {
+  readonly world: VirtualEnvironment;
+  readonly store: MemoryStore;
+  readonly cloud: FakeCloud;
+  readonly #controllers: Running[] = [];
+  readonly #specs = new Map<string, VirtualMachineSpec>();
+  #weather: CloudWeather = CALM;
+  #storm = true;
+  #killing = 0;
+
+  constructor(
+    readonly seed: number,
+    private readonly options: WorldOptions = {},
+  ) {
+    this.world = new VirtualEnvironment(seed);
+    this.store = new MemoryStore(this.world, 200);
+    this.cloud = new FakeCloud(this.world);
+  }
+
+  /** Lives through the seed. @returns what was violated. */
+  async run(): Promise<string[]> {
+    await this.#declareCloud();
+    this.#drawWeather();
+    const controllers = this.world.random() < 0.3 ? 2 : 1;
+    for (let index = 0; index < controllers; index += 1) this.#start(index);
+    this.#people();
+    await this.world.run(() => false, STORM_MS);
+    this.#calm();
+    let problems: string[] = [];
+    const converged = await this.world.run(() => {
+      problems = this.#problems();
+      return problems.length === 0;
+    }, CONVERGE_MS);
+    if (!converged) return [...this.cloud.violations, ...problems.map((problem) => `not converged: ${problem}`)];
+    const before = this.cloud.effects;
+    await this.world.run(() => false, QUIET_MS);
+    const later = this.#problems().map((problem) => `did not stay: ${problem}`);
+    if (this.cloud.effects !== before) later.push(`did not rest: ${this.cloud.effects - before} effects after it had converged`);
+    await this.#stop();
+    return [...this.cloud.violations, ...later];
+  }
+
+  async #declareCloud(): Promise<void> {
+    await this.store.create({
+      apiVersion: 'dispatcher.dev/v1alpha1',
+      kind: 'Cloud',
+      metadata: { name: 'lab' },
+      spec: {
+        engine: 'simulator',
+        observe: { interval: '2s', auditInterval: '20s', settleTime: '30s' },
+        buildTimeout: '45s',
+        orphans: { gracePeriod: '10s', perHour: 1000 },
+      },
+    });
+  }
+
+  #drawWeather(): void {
+    const { world } = this;
+    const maybe = (most: number) => (world.random() < 0.5 ? 0 : world.random() * most);
+    this.#killing = maybe(0.12);
+    this.#weather = {
+      refused: maybe(0.3),
+      lostReply: maybe(0.25),
+      lateEffect: maybe(0.25),
+      tooLateEffect: world.random() < 0.1 ? 0.1 : 0,
+      incomplete: maybe(0.4),
+      stale: maybe(0.4),
+      killed: this.#killing,
+    };
+    this.cloud.odds = { fails: maybe(0.3), hangs: maybe(0.15) };
+  }
+
+  #calm(): void {
+    this.#storm = false;
+    this.#weather = CALM;
+    this.cloud.odds = { fails: 0, hangs: 0 };
+  }
+
+  #start(index: number): void {
+    const process = new VirtualProcess(this.world);
+    const running: Running = { process, dispatcher: undefined };
+    this.#controllers[index] = running;
+    const kill = () => {
+      if (!process.alive) return;
+      process.kill();
+      this.world.after(500 + this.world.below(8_000), () => this.#start(index));
+    };
+    const faulty = new FaultyStore(this.store, process, {
+      beforeRead: () => this.#trouble(process, 0.02),
+      beforeWrite: async () => {
+        if (this.#chance(this.#killing)) kill();
+        await this.#trouble(process, 0.05);
+      },
+      afterWrite: async () => {
+        if (this.#chance(this.#killing)) kill();
+        await this.#trouble(process, 0.03);
+      },
+      ...(this.world.random() < 0.5 ? { delayEvent: () => (this.#storm ? this.world.below(3_000) : 0) } : {}),
+    });
+    running.dispatcher = startDispatcher({
+      store: this.options.breakStore?.(faulty) ?? faulty,
+      environment: process,
+      log: pino({ level: 'silent' }),
+      installation: INSTALLATION,
+      makeDriver: () => new FakeDriver(this.cloud, process, () => this.#weather, kill),
+      concurrency: 4,
+    });
+  }
+
+  async #stop(): Promise<void> {
+    const stopping = Promise.all(
+      this.#controllers.map(({ process, dispatcher }) => (process.alive ? dispatcher?.stop() : undefined)),
+    );
+    await this.world.settle(stopping);
+  }
+
+  /** A slow store, one that fails, or none at all for a dead process. */
+  async #trouble(process: VirtualProcess, failing: number): Promise<void> {
+    if (!process.alive) await new Promise(() => undefined);
+    if (!this.#chance(failing)) return;
+    await Promise.resolve();
+    throw new StoreError('Unavailable', 'the store is away');
+  }
+
+  #chance(probability: number): boolean {
+    return this.#storm && this.world.random() < probability;
+  }
+
+  /** What people do, in the store and behind its back. */
+  #people(): void {
+    const machines = 1 + this.world.below(5);
+    for (let index = 0; index < machines; index += 1) {
+      this.world.after(this.world.below(60_000), () => void this.#declare(`vm-${index}`));
+      if (this.world.random() < 0.3)
+        this.world.after(20_000 + this.world.below(130_000), () => void this.#undeclare(`vm-${index}`));
+    }
+    const acts = this.world.below(10);
+    for (let index = 0; index < acts; index += 1) this.world.after(this.world.below(STORM_MS), () => this.#meddle());
+    const edits = this.world.below(6);
+    for (let index = 0; index < edits; index += 1) this.world.after(this.world.below(STORM_MS), () => void this.#edit());
+    if (this.world.random() < 0.5) this.world.after(this.world.below(STORM_MS), () => this.store.dropWatches());
+  }
+
+  async #declare(name: string): Promise<void> {
+    const spec: VirtualMachineSpec = {
+      cloudRef: { name: 'lab' },
+      image: 'cirros',
+      flavor: 'tiny',
+      metadata: { role: 'web' },
+      onChange: 'Replace',
+    };
+    this.#specs.set(name, spec);
+    await this.store.create({
+      apiVersion: 'dispatcher.dev/v1alpha1',
+      kind: 'VirtualMachine',
+      metadata: { name, namespace: 'default' },
+      spec,
+    });
+  }
+
+  async #undeclare(name: string): Promise<void> {
+    if (!this.#specs.delete(name)) return;
+    await this.store.delete({ kind: 'VirtualMachine', namespace: 'default', name });
+  }
+
+  async #edit(): Promise<void> {
+    const names = [...this.#specs.keys()];
+    const name = names[this.world.below(names.length)];
+    const spec = name === undefined ? undefined : this.#specs.get(name);
+    if (name === undefined || !spec) return;
+    const edits: readonly Partial<VirtualMachineSpec>[] = [
+      { powerState: 'Stopped' },
+      { powerState: 'Running' },
+      { metadata: { role: 'db', since: String(this.world.milliseconds) } },
+      { tags: ['blue'] },
+      { flavor: 'small' },
+      { image: 'debian' },
+      { hostname: `host-${this.world.below(100)}` },
+    ];
+    const next = { ...spec, ...edits[this.world.below(edits.length)] };
+    this.#specs.set(name, next);
+    for (;;) {
+      const current = await this.store.get({ kind: 'VirtualMachine', namespace: 'default', name });
+      if (!current || current.metadata.deletionTimestamp) return;
+      const written = await this.store.update({ ...current, spec: next } satisfies Draft).catch((error: unknown) => {
+        if (!isStoreError(error, 'Conflict')) throw error;
+        return undefined;
+      });
+      if (written) return;
+    }
+  }
+
+  /** Somebody changes something with the cloud's own client: only on servers that a record is bound to. */
+  #meddle(): void {
+    const running = this.cloud.alive().filter(({ state }) => state === 'Running');
+    const victim = running[this.world.below(running.length)];
+    if (!victim) return;
+    const acts: readonly (() => unknown)[] = [
+      () => this.cloud.delete(victim.id),
+      () => this.cloud.power(victim.id, 'Running', 'Stopped'),
+      () =>
+        this.cloud.change(victim.id, (server) => {
+          server.name = 'renamed';
+        }),
+      () =>
+        this.cloud.change(victim.id, (server) => {
+          server.metadata = { other: 'thing' };
+        }),
+      () =>
+        this.cloud.change(victim.id, (server) => {
+          server.tags = ['theirs'];
+        }),
+    ];
+    acts[this.world.below(acts.length)]?.();
+  }
+
+  /** All that is not as declared, in words. */
+  #problems(): string[] {
+    const records = this.store.everything('VirtualMachine').flatMap((resource) => asVirtualMachine(resource));
+    const problems = records.flatMap((vm) => this.#problemsOf(vm));
+    const missing = [...this.#specs.keys()].filter((name) => !records.some(({ metadata }) => metadata.name === name));
+    problems.push(...missing.map((name) => `${name} is declared and not in the store`));
+    const uids = new Set(records.map(({ metadata }) => metadata.uid));
+    const unowned = this.cloud.alive().filter(({ owner }) => owner && !uids.has(owner.uid));
+    problems.push(...unowned.map(({ id }) => `${id} is ours and no record has it`));
+    return problems;
+  }
+
+  #problemsOf(vm: VirtualMachine): string[] {
+    const { name } = vm.metadata;
+    if (vm.metadata.deletionTimestamp || !this.#specs.has(name)) return [`${name} is still being deleted: ${said(vm)}`];
+    const ours = this.cloud.alive().filter(({ owner }) => owner?.uid === vm.metadata.uid);
+    const [server, ...twins] = ours;
+    if (!server) return [`${name} has no server: ${said(vm)}`];
+    if (twins.length > 0) return [`${name} has ${ours.length} servers: ${said(vm)}`];
+    const ready = vm.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';
+    if (vm.status?.id !== server.id || !ready) return [`${name} is not Ready with ${server.id}: ${said(vm)}`];
+    if (vm.status.observedGeneration !== vm.metadata.generation) return [`${name}: the last change was not seen`];
+    return differences(vm, server).map((field) => `${name}: ${field} of ${server.id} is not as declared`);
+  }
+}
+
+function differences({ spec, metadata }: VirtualMachine, server: FakeServer): string[] {
+  const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+  const checks: Record<string, boolean> = {
+    state: server.state === (spec.powerState ?? 'Running'),
+    name: server.name === (spec.hostname ?? metadata.name),
+    metadata: same(Object.entries(server.metadata).sort(), Object.entries(spec.metadata ?? {}).sort()),
+    tags: same([...server.tags].sort(), [...(spec.tags ?? [])].sort()),
+    image: server.imageId === (spec.image === 'debian' ? 'image-2' : 'image-1'),
+    flavor: server.flavorId === (spec.flavor === 'small' ? '2' : '1'),
+  };
+  return Object.entries(checks).flatMap(([field, right]) => (right ? [] : [field]));
+}
+
+function said(vm: VirtualMachine): string {
+  const conditions = (vm.status?.conditions ?? []).map(
+    ({ type, status, reason, message }) => `${type}=${status} ${reason} (${message})`,
+  );
+  return `${vm.status?.id ?? 'unbound'} ${conditions.join(', ')}`;
+}
+
+function asVirtualMachine(resource: Resource): VirtualMachine[] {
+  const { spec } = resource;
+  return typeof spec === 'object' && spec !== null ? [resource as VirtualMachine] : [];
+}
