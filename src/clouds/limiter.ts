@@ -61,7 +61,7 @@ export class Limiter {
   #tokens: number;
   #filledAt: number;
   #window: number;
-  #shrunkAt = Number.NEGATIVE_INFINITY;
+  #shrinks = 0;
   #pausedUntil = Number.NEGATIVE_INFINITY;
   #inFlight = 0;
   #admitted = 0;
@@ -129,25 +129,25 @@ export class Limiter {
   }
 
   #permit(): Permit {
-    const began = this.#now();
+    const shrinks = this.#shrinks;
     let returned = false;
     return (feedback) => {
       if (returned) return;
       returned = true;
       this.#inFlight -= 1;
-      this.#learn(feedback, began);
+      this.#learn(feedback, shrinks);
       this.#admit();
     };
   }
 
-  #learn({ load, retryAfterMs }: Feedback, began: number): void {
+  #learn({ load, retryAfterMs }: Feedback, shrinksBefore: number): void {
     if (load === 'fine') this.#window = Math.min(this.#limits.inFlight, this.#window + 1 / this.#window);
     if (load === 'congested') {
       this.#congested += 1;
       // Calls that were out together fail together: that is one sign of strain, not many.
-      if (began > this.#shrunkAt) {
+      if (shrinksBefore === this.#shrinks) {
         this.#window = Math.max(1, this.#window / 2);
-        this.#shrunkAt = this.#now();
+        this.#shrinks += 1;
       }
     }
     if (retryAfterMs !== undefined && retryAfterMs > 0) this.#pause(Math.min(retryAfterMs, LONGEST_PAUSE_MS));

@@ -38,7 +38,7 @@ const BEFORE_ANY_RECORD =
   /neutronclient\.common\.exceptions\.ConnectionFailed|nova\.exception\.(GlanceConnectionFailed|CinderConnectionFailed)|keystoneauth1\.exceptions\.connection\./;
 
 /** Bodies of a 503 by which a request certainly went no further: keystone's middleware, and a HAProxy without a backend. */
-const NOT_PASSED_ON = /currently unavailable\. *Please try again|No server is available to handle this request/i;
+const NOT_PASSED_ON = /Keystone service is temporarily unavailable|No server is available to handle this request/i;
 
 /** What an answer that is no success means. The message bears the cloud's own words. */
 export function fromResponse(call: FailedCall, response: TransportResponse, now: Date): CloudError {
