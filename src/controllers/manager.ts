@@ -9,7 +9,10 @@ import type { EngineMetrics } from './metrics.js';
 /** Something that runs until it is told to stop: a controller, a resync, an observer. */
 export interface Runnable {
   readonly name: string;
-  /** Resolves when all is finished after `signal` was aborted. Rejecting, or resolving before, stops the whole manager. */
+  /**
+   * Resolves when all is finished after `signal` was aborted. Rejecting (but with the
+   * signal's reason), or resolving before, stops the whole manager.
+   */
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -85,6 +88,7 @@ export class Manager {
           await runnable.run(stop.signal);
           if (!stop.signal.aborted) throw new Error(`${runnable.name} ended by itself`);
         } catch (error) {
+          if (stop.signal.aborted && error === stop.signal.reason) return;
           log.error({ err: error, runnable: runnable.name, stopping: stop.signal.aborted }, 'runnable failed');
           failures.push(error);
           stop.abort(error);
