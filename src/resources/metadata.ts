@@ -54,6 +54,19 @@ const ownerReferenceSchema = z.strictObject({
 /** One owner of a resource; when the last owner is gone, the resource is deleted. */
 export type OwnerReference = z.infer<typeof ownerReferenceSchema>;
 
+const managedFieldSchema = z.strictObject({
+  manager: z.string().max(128),
+  operation: z.enum(['Apply', 'Update']),
+  apiVersion: z.string().max(317),
+  time: z.string().max(40).optional(),
+  fieldsType: z.literal('FieldsV1'),
+  fieldsV1: z.record(z.string().max(1024), z.unknown()),
+  subresource: z.string().max(63).optional(),
+});
+
+/** The fields that one manager (a person, a program) has set, as server-side apply keeps them. */
+export type ManagedField = z.infer<typeof managedFieldSchema>;
+
 /**
  * `metadata` as Kubernetes defines it, every part bounded. The fields that a server sets are accepted from a
  * caller, since a manifest read back carries them; which of them count is the store's business.
@@ -77,10 +90,7 @@ export const objectMetaSchema = z.strictObject({
     .optional(),
   finalizers: z.array(qualifiedName).max(32).optional(),
   ownerReferences: z.array(ownerReferenceSchema).max(32).optional(),
-  managedFields: z
-    .array(z.record(z.string().max(64), z.unknown()))
-    .max(64)
-    .optional(),
+  managedFields: z.array(managedFieldSchema).max(64).optional(),
   selfLink: z.string().max(1024).optional(),
 });
 
@@ -101,6 +111,8 @@ export interface ObjectMeta {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly finalizers?: readonly string[];
   readonly ownerReferences?: readonly OwnerReference[];
+  /** Kept from the first server-side apply on. */
+  readonly managedFields?: readonly ManagedField[];
 }
 
 /** A name that a resource of some kind bears; `namespace` is '' for cluster-scoped kinds. */

@@ -190,6 +190,105 @@ describe('stock kubectl', () => {
     expect(await ok(['get', 'events'])).toMatch(/LAST SEEN .*\n.*ServerCreated/);
   });
 
+  describe('apply --server-side', () => {
+    const serverSide = (manager: string, ...more: string[]) => [
+      'apply',
+      '--server-side',
+      '--field-manager',
+      manager,
+      ...more,
+      '-f',
+      '-',
+    ];
+    const owners = async () => (await vm()).metadata.managedFields?.map(({ manager, operation }) => `${manager} ${operation}`);
+
+    test('creates, changes, and removes what its manager no longer declares', async () => {
+      expect(await ok(serverSide('ann'), manifest({ powerState: 'Stopped', metadata: { role: 'web', tier: 'a' } }))).toMatch(
+        /serverside-applied/,
+      );
+      const { resourceVersion } = (await vm()).metadata;
+      await ok(serverSide('ann'), manifest({ powerState: 'Stopped', metadata: { role: 'web', tier: 'a' } }));
+      expect((await vm()).metadata.resourceVersion).toBe(resourceVersion);
+      await ok(serverSide('ann'), manifest({ image: 'debian', metadata: { role: 'web' } }));
+      expect((await vm()).spec).toEqual({
+        cloudRef: { name: 'lab' },
+        image: 'debian',
+        flavor: 'tiny',
+        metadata: { role: 'web' },
+      });
+      expect(await owners()).toEqual(['ann Apply']);
+    });
+
+    test('refuses to change what another manager set, until it is forced', async () => {
+      await ok(serverSide('ann'), manifest());
+      const refused = await run(serverSide('bob'), manifest({ image: 'debian' }));
+      expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('conflict with "ann"') });
+      expect(refused.stderr).toContain('.spec.image');
+      expect((await vm()).spec).toMatchObject({ image: 'cirros' });
+      await ok(serverSide('bob', '--force-conflicts'), manifest({ image: 'debian' }));
+      expect((await vm()).spec).toMatchObject({ image: 'debian' });
+      // Now the image is Bob's alone: what Ann declares of it is a conflict, and what she leaves out stays.
+      expect((await run(serverSide('ann'), manifest())).stderr).toContain('conflict with "bob"');
+    });
+
+    test('shares what both declare alike, and keeps it until both let go', async () => {
+      await ok(serverSide('ann'), manifest({ keyName: 'k' }));
+      await ok(serverSide('bob'), manifest({ keyName: 'k' }));
+      await ok(serverSide('ann'), manifest());
+      expect((await vm()).spec).toMatchObject({ keyName: 'k' });
+      await ok(serverSide('bob'), manifest());
+      expect((await vm()).spec).not.toHaveProperty('keyName');
+    });
+
+    test('knows what was changed without applying', async () => {
+      await ok(serverSide('ann'), manifest());
+      await ok(['patch', 'vm', 'web-1', '--type', 'merge', '-p', '{"spec":{"image":"debian"}}', '--field-manager', 'hand']);
+      expect(await owners()).toEqual(['ann Apply', 'hand Update']);
+      expect((await run(serverSide('ann'), manifest())).stderr).toContain('conflict with "hand"');
+    });
+
+    test('takes over what kubectl applied on its own side', async () => {
+      await ok(['apply', '-f', '-'], manifest({ keyName: 'k' }));
+      await ok(['apply', '--server-side', '-f', '-'], manifest({ image: 'debian' }));
+      await ok(['apply', '--server-side', '-f', '-'], manifest({ image: 'fedora' }));
+      expect((await vm()).spec).toEqual({ cloudRef: { name: 'lab' }, image: 'fedora', flavor: 'tiny' });
+    });
+
+    test('conflicts with what stood before the first apply', async () => {
+      await ok(['create', '-f', '-'], manifest());
+      expect((await run(serverSide('ann'), manifest({ image: 'debian' }))).stderr).toContain(
+        'conflict with "before-first-apply"',
+      );
+    });
+
+    test('finalizers are owned one by one', async () => {
+      await ok(serverSide('ann'), manifest({}, { finalizers: ['a.dev/a'] }));
+      await ok(serverSide('bob'), manifest({}, { finalizers: ['b.dev/b'] }));
+      expect((await vm()).metadata.finalizers).toEqual(['a.dev/a', 'b.dev/b']);
+      await ok(serverSide('ann'), manifest());
+      expect((await vm()).metadata.finalizers).toEqual(['b.dev/b']);
+      await ok(['patch', 'vm', 'web-1', '--type=merge', '-p', '{"metadata":{"finalizers":null}}']);
+    });
+
+    test('a dry run and a diff keep nothing', async () => {
+      await ok(serverSide('ann', '--dry-run=server'), manifest());
+      expect(await api.store.get(VM)).toBeUndefined();
+      await ok(serverSide('ann'), manifest());
+      const { code, stdout } = await run(
+        ['diff', '--server-side', '--field-manager', 'ann', '-f', '-'],
+        manifest({ image: 'debian' }),
+      );
+      expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringContaining('+  image: debian') });
+      expect((await vm()).spec).toMatchObject({ image: 'cirros' });
+    });
+
+    test('a Secret’s text becomes its data', async () => {
+      const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, stringData: { a: 'text' } };
+      await ok(serverSide('ann'), stringify(secret));
+      expect((await api.store.get({ kind: 'Secret', namespace: 'default', name: 's' }))?.data).toEqual({ a: 'dGV4dA==' });
+    });
+  });
+
   test('diff shows what apply would do and does not do it', async () => {
     await ok(['apply', '-f', '-'], manifest());
     const { code, stdout, stderr } = await run(['diff', '-f', '-'], manifest({ image: 'debian' }));

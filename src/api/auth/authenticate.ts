@@ -1,17 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Environment } from '../../environment.js';
+import type { TokenStore } from '../../store/tokens.js';
 import { ApiError } from '../resources/errors.js';
 
 /** Who calls. */
 export interface User {
   readonly name: string;
   readonly groups: readonly string[];
-}
-
-/** Where tokens are known: src/store's TokenStore fits. */
-export interface Tokens {
-  /** Whose token this is; undefined for one that is unknown, expired or revoked. */
-  find(token: string): Promise<{ readonly id: string; readonly user: string; readonly groups: readonly string[] } | undefined>;
 }
 
 /** A revoked token may still be taken for so long: what it costs not to ask the store on every request. */
@@ -26,7 +21,7 @@ export class Authenticator {
   readonly #known = new Map<string, { readonly until: number; readonly user: Promise<User | undefined> }>();
 
   constructor(
-    readonly tokens: Tokens,
+    readonly tokens: Pick<TokenStore, 'find'>,
     readonly environment: Environment,
   ) {}
 

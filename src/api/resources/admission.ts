@@ -86,6 +86,12 @@ function placed({ definition, namespace, name }: Target, metadata: unknown): Fie
   return { ...rest, namespace, ...(name === undefined ? {} : { name }) };
 }
 
+/** Kind, version, name and namespace of a manifest agree with the path. @throws ApiError BadRequest. */
+export function checkIdentity(target: Target, manifest: Fields): void {
+  checkType(target.definition, manifest);
+  placed(target, manifest.metadata ?? {});
+}
+
 function checkType(definition: KindDefinition, { apiVersion, kind }: Fields): void {
   const expected = apiVersionOf(definition);
   if (kind !== undefined && kind !== definition.kind) {
@@ -114,7 +120,7 @@ function statusOnly(manifest: Fields, old: Resource | undefined): { relevant: Fi
 }
 
 /** A Secret's `stringData` as `data`, where it wins, as in Kubernetes. */
-function withData(definition: KindDefinition, manifest: Fields): Fields {
+export function withData(definition: KindDefinition, manifest: Fields): Fields {
   if (definition.kind !== 'Secret') return manifest;
   const { stringData, ...rest } = manifest;
   if (!isObject(stringData)) return stringData === undefined || stringData === null ? rest : manifest;

@@ -3,7 +3,8 @@ import { rateLimit } from 'express-rate-limit';
 import type { Logger } from 'pino';
 import type { Environment } from '../../environment.js';
 import type { Store } from '../../store/store.js';
-import { Authenticator, type Tokens, type User, unauthorized } from '../auth/authenticate.js';
+import type { TokenStore } from '../../store/tokens.js';
+import { Authenticator, type User, unauthorized } from '../auth/authenticate.js';
 import { authorize, isOpen } from '../auth/authorize.js';
 import { type Checks, healthRoutes } from '../health.js';
 import { BODY_LIMIT, readBody } from './body.js';
@@ -23,7 +24,7 @@ import { create, patch, remove, removeCollection, update } from './write.js';
 /** What the resource API is made from. */
 export interface ResourceApiOptions {
   readonly store: Store;
-  readonly tokens: Tokens;
+  readonly tokens: Pick<TokenStore, 'find'>;
   readonly log: Logger;
   /** Dispatcher's version, such as 0.1.0. */
   readonly version: string;

@@ -1,11 +1,12 @@
 import { apiVersionOf } from '../../resources/kind.js';
 import type { Resource } from '../../resources/metadata.js';
+import { matches } from '../../store/selectors.js';
 import type { Listing, Selection } from '../../store/store.js';
 import type { Answer, Call } from './call.js';
 import { ApiError, badRequest } from './errors.js';
 import { qualifiedPlural, type Target } from './paths.js';
 import { choice, integer } from './query.js';
-import { type FieldSelector, matchesFields, parseFieldSelector, parseLabelSelector, selectedName } from './selectors.js';
+import { type FieldSelector, labelSelector, matchesFields, parseFieldSelector, selectedName } from './selectors.js';
 import { metadataOf, tableOf } from './table.js';
 
 /** What a list or watch is to show. */
@@ -39,7 +40,7 @@ export async function existing({ context, target }: Pick<Call, 'context' | 'targ
 
 /** What `labelSelector` and `fieldSelector` choose. @throws ApiError BadRequest. */
 export function chosenBy(query: URLSearchParams, { definition, namespace }: Target): Chosen {
-  const labels = parseLabelSelector(query.get('labelSelector') ?? '');
+  const labels = labelSelector(query.get('labelSelector') ?? '');
   const fields = parseFieldSelector(query.get('fieldSelector') ?? '', definition.kind);
   return {
     selection: {
@@ -63,7 +64,7 @@ export async function find({ context, target, query }: Call, { selection, fields
     return fields.length === 0 ? listing : { ...listing, items: listing.items.filter((item) => matchesFields(fields, item)) };
   // One name is read by its key: the list before it is only for a version that is not newer than what is read.
   const resource = await context.store.get({ kind, namespace: selection.namespace ?? '', name });
-  const shown = resource && matchesFields(fields, resource) && matchesLabels(selection, resource);
+  const shown = resource && matchesFields(fields, resource) && matches(resource.metadata.labels, selection.labels ?? []);
   return { items: shown ? [resource] : [], resourceVersion: listing.resourceVersion };
 }
 
@@ -115,13 +116,4 @@ function checkVersion(query: URLSearchParams, current: string): void {
   if (BigInt(asked) > BigInt(current)) {
     throw new ApiError('Timeout', `Too large resource version: ${asked}, current: ${current}`, { retryAfterSeconds: 1 });
   }
-}
-
-function matchesLabels({ labels = [] }: Selection, { metadata }: Resource): boolean {
-  return labels.every(({ key, operator, values }) => {
-    const value = metadata.labels?.[key];
-    if (operator === 'Exists') return value !== undefined;
-    if (operator === 'DoesNotExist') return value === undefined;
-    return (value !== undefined && values.includes(value)) === (operator === 'In');
-  });
 }

@@ -1,6 +1,7 @@
-import { labelsSchema } from '../../resources/metadata.js';
-import type { LabelRequirement, LabelSelector } from '../../store/store.js';
-import { type ApiError, badRequest } from './errors.js';
+import { isStoreError } from '../../store/errors.js';
+import { parseLabelSelector } from '../../store/selectors.js';
+import type { LabelSelector } from '../../store/store.js';
+import { badRequest } from './errors.js';
 
 /** What `--field-selector` says, parsed: all must hold. */
 export type FieldSelector = readonly FieldRequirement[];
@@ -23,30 +24,14 @@ const OF_KIND: Readonly<Record<string, readonly string[]>> = {
   Namespace: ['status.phase'],
   Secret: ['type'],
 };
-const SET = /^([^\s!=()]+)\s+(in|notin)\s*\(([^()]*)\)$/;
-const EQUALITY = /^([^\s!=()]+)\s*(==|=|!=)\s*([^\s!=()]*)$/;
 
-/**
- * A label selector as `kubectl -l` writes it: `a=b,c!=d,e in (f,g),h notin (i),j,!k`.
- *
- * @throws ApiError BadRequest that quotes what cannot be understood.
- */
-export function parseLabelSelector(text: string): LabelSelector {
-  return splitOutsideParentheses(text).map((part): LabelRequirement => {
-    const set = SET.exec(part);
-    if (set) {
-      const [, key = '', operator, values = ''] = set;
-      const list = values.split(',').map((value) => value.trim());
-      return check({ key, operator: operator === 'in' ? 'In' : 'NotIn', values: list }, part);
-    }
-    const equality = EQUALITY.exec(part);
-    if (equality) {
-      const [, key = '', operator, value = ''] = equality;
-      return check({ key, operator: operator === '!=' ? 'NotIn' : 'In', values: [value] }, part);
-    }
-    const absent = part.startsWith('!');
-    return check({ key: absent ? part.slice(1).trim() : part, operator: absent ? 'DoesNotExist' : 'Exists', values: [] }, part);
-  });
+/** A label selector as `kubectl -l` writes it. @throws ApiError BadRequest that quotes what cannot be understood. */
+export function labelSelector(text: string): LabelSelector {
+  try {
+    return parseLabelSelector(text);
+  } catch (error) {
+    throw isStoreError(error, 'Invalid') ? badRequest('labelSelector', error.message) : error;
+  }
 }
 
 /**
@@ -87,31 +72,4 @@ function fieldText(resource: unknown, path: string): string {
     resource,
   );
   return typeof found === 'string' ? found : '';
-}
-
-function check(requirement: LabelRequirement, part: string): LabelRequirement {
-  const values = requirement.values.length > 0 ? requirement.values : [''];
-  const sound = values.every((value) => labelsSchema.safeParse({ [requirement.key]: value }).success);
-  if (!sound) throw unreadable(part);
-  return requirement;
-}
-
-function unreadable(part: string): ApiError {
-  return badRequest('labelSelector', `"${part}" is not a label selector: write KEY=VALUE, KEY!=VALUE, KEY in (A,B), KEY or !KEY`);
-}
-
-function splitOutsideParentheses(text: string): string[] {
-  const parts: string[] = [];
-  let depth = 0;
-  let from = 0;
-  for (let at = 0; at <= text.length; at++) {
-    const character = text[at];
-    if (character === '(') depth++;
-    else if (character === ')') depth--;
-    else if (character === undefined || (character === ',' && depth === 0)) {
-      parts.push(text.slice(from, at).trim());
-      from = at + 1;
-    }
-  }
-  return parts.filter((part) => part !== '');
 }

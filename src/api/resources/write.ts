@@ -1,16 +1,20 @@
+import { isDeepStrictEqual } from 'node:util';
 import { apiVersionOf } from '../../resources/kind.js';
-import { keyOf, type Resource } from '../../resources/metadata.js';
+import { keyOf, type ObjectMeta, objectMetaSchema, type Resource } from '../../resources/metadata.js';
+import { formatPath } from '../../resources/validate.js';
 import { isStoreError } from '../../store/errors.js';
 import type { Draft } from '../../store/store.js';
 import { type Admitted, admit, invalidField, isObject } from './admission.js';
+import { apply } from './apply.js';
 import { mediaType, parseBody, readBody, unsupportedMedia } from './body.js';
 import type { Answer, Call } from './call.js';
 import { deleteOptions } from './delete-options.js';
 import { ApiError, badRequest, success } from './errors.js';
+import { trackUpdate } from './managed-fields.js';
 import { applyPatch, PATCH_TYPES, type PatchType } from './patch.js';
 import { qualifiedPlural } from './paths.js';
-import { choice } from './query.js';
 import { chosenBy, existing, find, showList, showOne } from './read.js';
+import { createdIn, dryRun, fieldValidation, managerOf } from './write-options.js';
 
 /** How often a patch without a resourceVersion of its own is applied anew to what another writer left. */
 const PATCH_TRIES = 4;
@@ -19,7 +23,7 @@ const PAGE = 500;
 
 /** Answers POST to a collection. */
 export async function create(call: Call): Promise<Answer> {
-  const { target, context } = call;
+  const { target } = call;
   const { draft, warnings } = admit(target, objectBody(call), undefined, fieldValidation(call));
   const { metadata } = draft;
   if (!metadata.name && !metadata.generateName) {
@@ -28,9 +32,7 @@ export async function create(call: Call): Promise<Answer> {
   if (metadata.resourceVersion) {
     throw badRequest('metadata.resourceVersion', 'resourceVersion should not be set on objects to be created');
   }
-  const resource = await context.store.create(draft, { dryRun: dryRun(call) }).catch((error: unknown) => {
-    throw isStoreError(error, 'NotFound') ? noNamespace(metadata.namespace ?? '', error) : error;
-  });
+  const resource = await createdIn(call, draft, { dryRun: dryRun(call) });
   return { code: 201, body: showOne(call, resource), warnings, changed: keyOf(resource) };
 }
 
@@ -50,19 +52,20 @@ export async function update(call: Call): Promise<Answer> {
       'must be specified for an update: read the resource, change it, and send it with its resourceVersion',
     );
   }
-  return written(call, admitted, await write(call, admitted.draft));
+  return written(call, admitted, await write(call, old, manifest, admitted.draft));
 }
 
 /** Answers PATCH of a resource or its status. */
 export async function patch(call: Call): Promise<Answer> {
   const type = patchType(call);
+  if (type === 'apply') return apply(call);
   const body = parseBody(call.request.body, 'json');
   for (let tries = 1; ; tries++) {
     const old = await existing(call);
     const patched = applyPatch(type, old, body);
     const admitted = admit(call.target, patched, old, fieldValidation(call));
     try {
-      return written(call, admitted, await write(call, admitted.draft));
+      return written(call, admitted, await write(call, old, patched, admitted.draft));
     } catch (error) {
       const { resourceVersion } = admitted.draft.metadata;
       const pinned = resourceVersion !== old.metadata.resourceVersion;
@@ -116,9 +119,24 @@ export async function removeCollection(call: Call): Promise<Answer> {
   return { code: 200, body: showList(call, { items, resourceVersion }, chosen) };
 }
 
-function write({ target, context, ...call }: Call, draft: Draft): Promise<Resource> {
-  const options = { dryRun: dryRun({ target, context, ...call }) };
-  return target.subresource === 'status' ? context.store.updateStatus(draft, options) : context.store.update(draft, options);
+function write(call: Call, old: Resource, manifest: unknown, draft: Draft): Promise<Resource> {
+  const { store, environment } = call.context;
+  const options = { dryRun: dryRun(call) };
+  if (call.target.subresource === 'status') return store.updateStatus(draft, options);
+  const author = { manager: managerOf(call), apiVersion: draft.apiVersion, now: environment.now() };
+  const managedFields = givenOwners(call, old, manifest, draft) ?? trackUpdate(old, draft, author);
+  return store.update(managedFields ? { ...draft, metadata: { ...draft.metadata, managedFields } } : draft, options);
+}
+
+/** Owners that a client sets itself, as kubectl does when it moves from applying by itself to server-side apply. */
+function givenOwners({ target }: Call, old: Resource, manifest: unknown, draft: Draft): ObjectMeta['managedFields'] {
+  const given = isObject(manifest) && isObject(manifest.metadata) ? manifest.metadata.managedFields : undefined;
+  if (given === undefined || given === null || isDeepStrictEqual(given, old.metadata.managedFields)) return undefined;
+  const parsed = objectMetaSchema.shape.managedFields.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = formatPath(['metadata', 'managedFields', ...(issue?.path ?? [])]);
+  throw invalidField(target, draft.metadata, 'FieldValueInvalid', field, issue?.message ?? 'must be a list of owners');
 }
 
 function written(call: Call, { warnings }: Admitted, resource: Resource): Answer {
@@ -138,25 +156,14 @@ function objectBody(call: Call): unknown {
   return value;
 }
 
-function patchType({ request, target }: Call): PatchType {
+function patchType({ request, target }: Call): PatchType | 'apply' {
   const media = mediaType(request.headers['content-type']);
-  const type = Object.entries(PATCH_TYPES).find(([name]) => name === media)?.[1];
-  const offered = Object.keys(PATCH_TYPES).filter(
-    (name) => name !== 'application/apply-patch+yaml' && (target.definition.group === '' || !name.includes('strategic')),
+  // As for custom resources in a cluster: only kinds compiled into clients have strategic merge patches.
+  const offered = Object.entries(PATCH_TYPES).filter(([, type]) => target.definition.group === '' || type !== 'strategic');
+  const type = offered.find(([name]) => name === media)?.[1];
+  if (type !== undefined) return type;
+  throw unsupportedMedia(
+    media,
+    offered.map(([name]) => name),
   );
-  if (type === undefined || type === 'apply' || !offered.includes(media)) throw unsupportedMedia(media, offered);
-  return type;
-}
-
-function noNamespace(namespace: string, cause: Error): ApiError {
-  const details = { name: namespace, group: '', kind: 'namespaces' };
-  return new ApiError('NotFound', `namespaces "${namespace}" not found`, details, { cause });
-}
-
-function fieldValidation({ query }: Call): 'Strict' | 'Warn' | 'Ignore' {
-  return choice(query, 'fieldValidation', ['Strict', 'Warn', 'Ignore']) ?? 'Strict';
-}
-
-function dryRun({ query }: Call): boolean {
-  return choice(query, 'dryRun', ['All']) === 'All';
 }
