@@ -153,10 +153,12 @@ describe('transport', () => {
     });
     const http = transport();
     await http.request({ method: 'GET', url: cloud.url });
+    await turns();
     expect(await failureOf(http, { method: 'POST', url: cloud.url, body: {} })).toMatchObject({
       failure: 'Broken',
       sent: 'maybe',
     });
+    await turns();
     // Nothing is repeated, and what comes after gets a new connection.
     await http.request({ method: 'GET', url: cloud.url });
     expect(cloud.requests.map(({ method, connection }) => `${method} ${connection}`)).toEqual(['GET 1', 'POST 1', 'GET 2']);
