@@ -24,7 +24,7 @@ const KIND: JsonSchema = { type: 'string', description: 'The kind of resource th
  * resource check it again.
  */
 export function structuralSchema(definition: KindDefinition): JsonSchema {
-  const fields = withRules(convert(jsonSchemaOf(definition.schema), 'structural'), definition);
+  const fields = withConditionKeys(withRules(convert(jsonSchemaOf(definition.schema), 'structural'), definition));
   return {
     ...fields,
     description: definition.description,
@@ -152,6 +152,18 @@ function withRule(node: JsonSchema, at: readonly string[], rule: JsonSchema): Js
   }
   const inner = node.properties?.[name];
   return inner ? { ...node, properties: { ...node.properties, [name]: withRule(inner, rest, rule) } } : node;
+}
+
+/** Conditions are told apart by their type, so that several writers can each keep their own. */
+function withConditionKeys(root: JsonSchema): JsonSchema {
+  const status = root.properties?.status;
+  const conditions = status?.properties?.conditions;
+  if (!status || !conditions) return root;
+  const keyed = { ...conditions, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] };
+  return {
+    ...root,
+    properties: { ...root.properties, status: { ...status, properties: { ...status.properties, conditions: keyed } } },
+  };
 }
 
 function mapValues<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {

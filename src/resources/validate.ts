@@ -132,7 +132,7 @@ function describe(value: unknown, secret: boolean): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return `an array of ${count(value.length, 'item')}`;
   if (value !== null && typeof value === 'object') return 'an object';
-  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? typeof value);
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > 64 ? `${text.slice(0, 63)}… (${text.length - 2} characters)` : text;
 }
 
