@@ -125,13 +125,16 @@ CREATE FUNCTION current_version() RETURNS bigint LANGUAGE sql STABLE AS $$
     (SELECT pruned_version FROM plane))
 $$;
 
+-- Functions that look rows up say `SET enable_seqscan = off`: their plans are kept, and one made while the table was small
+-- would read all of it, for each row, once it is large.
+
 -- Rows -------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION owner_uids_of(owner_references jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
   SELECT array_agg(DISTINCT owner ->> 'uid') FROM jsonb_array_elements(owner_references) AS owner WHERE owner ? 'uid'
 $$;
 
-CREATE FUNCTION resource_created() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION resource_created() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   is_namespaced boolean;
   namespace_deletion timestamptz;
@@ -221,7 +224,7 @@ CREATE FUNCTION namespace_is_empty(wanted text) RETURNS boolean LANGUAGE sql STA
 $$;
 
 -- With finalizers (or, for a Namespace, contents) a DELETE only marks the row; what holds it lets go of it later.
-CREATE FUNCTION resource_delete_asked() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION resource_delete_asked() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
   IF OLD.kind = 'Namespace' AND OLD.name = 'default' THEN
     RAISE EXCEPTION 'namespace "default" cannot be deleted' USING ERRCODE = 'invalid_parameter_value', HINT = 'Delete what is in it.';
@@ -277,7 +280,7 @@ CREATE FUNCTION end_foreground_deletion(owner text) RETURNS void LANGUAGE sql AS
         AND dependent.owner_references @> jsonb_build_array(jsonb_build_object('uid', owner, 'blockOwnerDeletion', true)))
 $$;
 
-CREATE FUNCTION resource_terminating() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION resource_terminating() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
   IF OLD.deletion_timestamp IS NULL THEN
     IF NEW.kind = 'Namespace' THEN
@@ -296,7 +299,7 @@ END $$;
 CREATE TRIGGER terminating AFTER UPDATE ON resources FOR EACH ROW
   WHEN (NEW.deletion_timestamp IS NOT NULL) EXECUTE FUNCTION resource_terminating();
 
-CREATE FUNCTION resource_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION resource_deleted() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   owner text;
 BEGIN
@@ -308,9 +311,10 @@ BEGIN
       PERFORM end_foreground_deletion(owner);
     END LOOP;
   END IF;
-  IF OLD.namespace <> '' THEN
-    DELETE FROM resources WHERE kind = 'Namespace' AND namespace = '' AND name = OLD.namespace
-      AND deletion_timestamp IS NOT NULL AND namespace_is_empty(OLD.namespace);
+  IF EXISTS (
+    SELECT FROM resources
+    WHERE kind = 'Namespace' AND namespace = '' AND name = OLD.namespace AND deletion_timestamp IS NOT NULL) THEN
+    DELETE FROM resources WHERE kind = 'Namespace' AND namespace = '' AND name = OLD.namespace; -- goes if it is empty now
   END IF;
   RETURN NULL;
 END $$;

@@ -51,12 +51,11 @@ export async function readPage(
   const { rows } = await pool.query<
     { current: number; pruned: number; total: number | null } & { [Column in keyof Row]: Row[Column] }
   >(
-    `SELECT now.*, page.* FROM
-       (SELECT current_version() AS current, pruned_version AS pruned, ${counted} AS total FROM plane) AS now
-     LEFT JOIN LATERAL (
+    `WITH now AS MATERIALIZED (SELECT current_version() AS current, pruned_version AS pruned, ${counted} AS total FROM plane)
+     SELECT now.*, page.* FROM now LEFT JOIN (
        SELECT ${columns('r')} FROM resources AS r WHERE ${where}
        ORDER BY r.namespace, r.name ${limit === undefined ? '' : `LIMIT ${parameter(limit + 1)}`}
-     ) AS page ON true`,
+     ) AS page ON true ORDER BY page.namespace, page.name`,
     values,
   );
   const [first] = rows;

@@ -74,7 +74,7 @@ async function create(client: pg.ClientBase, secrets: SecretCodec, writes: reado
   const { rows: made } = await client.query<Row>({
     name: 'create',
     text: `INSERT INTO resources AS r (uid, ${WRITTEN.join(', ')})
-      SELECT uid, ${WRITTEN.join(', ')} FROM json_to_recordset($1) AS i(uid text, ${ROW_TYPE})
+      SELECT uid, ${WRITTEN.join(', ')} FROM jsonb_to_recordset($1) AS i(uid text, ${ROW_TYPE})
       ON CONFLICT (kind, namespace, name) DO NOTHING RETURNING ${RETURNED}`,
     values: [JSON.stringify(rows)],
   });
@@ -109,7 +109,7 @@ async function update(client: pg.ClientBase, secrets: SecretCodec, writes: reado
     text: `UPDATE resources AS r SET labels = i.labels, annotations = i.annotations, finalizers = i.finalizers,
         owner_references = i.owner_references, other_metadata = i.other_metadata, spec = i.spec, extra = i.extra,
         status = coalesce(i.status, r.status)
-      FROM json_to_recordset($1) AS i(uid text, version text, ${ROW_TYPE})
+      FROM jsonb_to_recordset($1) AS i(uid text, version text, ${ROW_TYPE})
       WHERE ${SAME_KEY} AND ${AS_EXPECTED} AND (r.deletion_timestamp IS NULL OR i.finalizers <@ r.finalizers)
       RETURNING ${RETURNED}`,
     values: [JSON.stringify(rows)],
@@ -124,7 +124,7 @@ async function updateStatus(client: pg.ClientBase, writes: readonly Of<'status'>
   const { rows: written } = await client.query<Row>({
     name: 'status',
     text: `UPDATE resources AS r SET status = i.status
-      FROM json_to_recordset($1) AS i(uid text, version text, kind text, namespace text, name text, status jsonb)
+      FROM jsonb_to_recordset($1) AS i(uid text, version text, kind text, namespace text, name text, status jsonb)
       WHERE ${SAME_KEY} AND ${AS_EXPECTED} RETURNING ${RETURNED}`,
     values: [JSON.stringify(rows)],
   });
