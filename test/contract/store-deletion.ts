@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { OwnerReference, Resource } from '../../src/resources/metadata.js';
-import { eventually, expectFailure, type Room } from './store-fixtures.js';
+import { eventually } from '../support/eventually.js';
+import { expectFailure, type Room } from './store-fixtures.js';
 
 const FINALIZER = 'dispatcher.dev/test';
 

@@ -4,9 +4,6 @@ import { isStoreError, type StoreErrorCode } from '../../src/store/errors.js';
 import type { Draft, Selection, Store, WatchEvent } from '../../src/store/store.js';
 import type { StoreSubject } from './store.js';
 
-/** How long the slowest plane may take to do what it does in the background. Milliseconds. */
-const PATIENCE = 20_000;
-
 /** One test's room in a plane: a namespace that goes with the test. */
 export interface Room {
   readonly subject: StoreSubject;
@@ -113,19 +110,6 @@ export class Follower {
       }
     } catch (error) {
       this.failure = error;
-    }
-  }
-}
-
-/** Looks until `check` no longer throws. */
-export async function eventually(check: () => void | Promise<void>): Promise<void> {
-  const deadline = Date.now() + PATIENCE;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 }

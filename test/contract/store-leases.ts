@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { eventually, type Room } from './store-fixtures.js';
+import { eventually } from '../support/eventually.js';
+import type { Room } from './store-fixtures.js';
 
 /** Long enough to outlast a slow call, short enough to wait for. Milliseconds. */
 const SHORT = 2_000;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { LabelSelector, Listing } from '../../src/store/store.js';
-import { eventually, expectFailure, type Room } from './store-fixtures.js';
+import { eventually } from '../support/eventually.js';
+import { expectFailure, type Room } from './store-fixtures.js';
 
 const SELECTORS: ReadonlyArray<{ reason: string; selector: LabelSelector; names: string[] }> = [
   { reason: 'none chooses all', selector: [], names: ['both', 'none', 'role', 'tier'] },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { isStoreError } from '../../src/store/errors.js';
-import { eventually, type Follower, type Room } from './store-fixtures.js';
+import { eventually } from '../support/eventually.js';
+import type { Follower, Room } from './store-fixtures.js';
 
 /** Watches: what they tell, in which order, from where. */
 export function watchContract(room: () => Room): void {

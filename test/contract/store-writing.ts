@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { eventually, expectFailure, type Room } from './store-fixtures.js';
+import { eventually } from '../support/eventually.js';
+import { expectFailure, type Room } from './store-fixtures.js';
 
 /** Create, update, updateStatus, dry runs. */
 export function writingContract(room: () => Room): void {

@@ -58,11 +58,11 @@ export class MemoryHistory {
     }
   }
 
-  /** Ends all watches, or those of one kind, with Expired. */
-  drop(kind?: string): void {
+  /** Ends all watches, or those of one kind, with that failure. */
+  drop(code: 'Expired' | 'Unavailable', kind?: string): void {
     for (const [name, history] of this.#kinds) {
       if (kind !== undefined && name !== kind) continue;
-      for (const watch of [...history.watches]) watch.end(new StoreError('Expired', `the watch of ${name} was dropped`));
+      for (const watch of [...history.watches]) watch.end(new StoreError(code, `the watch of ${name} was cut`));
     }
   }
 

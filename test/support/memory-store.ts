@@ -124,7 +124,12 @@ export class MemoryStore implements Store {
 
   /** Ends all open watches, or those of one kind, with Expired; events not yet read are lost. */
   dropWatches(kind?: string): void {
-    this.#history.drop(kind);
+    this.#history.drop('Expired', kind);
+  }
+
+  /** As when a connection breaks: the same with Unavailable, so that a reader may resume at the last version it was told. */
+  breakWatches(kind?: string): void {
+    this.#history.drop('Unavailable', kind);
   }
 
   /** Sends a bookmark to all open watches. */
