@@ -4,16 +4,17 @@ import { CloudError, isCloudError } from '../errors.js';
 import type { TransportResponse } from '../transport.js';
 import { malformed } from './errors.js';
 
-/** Who logs in. */
+/** Who logs in. The id of the domain goes before its name. */
 export type Credentials =
-  | { readonly username: string; readonly password: string; readonly userDomain: string }
+  | { readonly username: string; readonly password: string; readonly userDomain: string; readonly userDomainId?: string }
   | { readonly applicationCredentialId: string; readonly applicationCredentialSecret: string };
 
-/** Which project; by id, or by name and its domain's name (default `Default`). */
+/** Which project; by id, or by name and its domain, by id or name (default `Default`). */
 export interface ProjectReference {
   readonly id?: string;
   readonly name?: string;
   readonly domain?: string;
+  readonly domainId?: string;
 }
 
 /** The services that are used. */
@@ -139,14 +140,16 @@ function loginBody({ credentials, project }: SessionOptions): unknown {
     // It bears its own project: a scope beside it is refused.
     return { auth: { identity: { methods: ['application_credential'], application_credential: { id, secret } } } };
   }
-  const user = { name: credentials.username, password: credentials.password, domain: { name: credentials.userDomain } };
+  const { username, password, userDomain, userDomainId } = credentials;
+  const user = { name: username, password, domain: userDomainId === undefined ? { name: userDomain } : { id: userDomainId } };
   return { auth: { identity: { methods: ['password'], password: { user } }, ...scope(project) } };
 }
 
 function scope(project: ProjectReference | undefined): { scope?: unknown } {
   if (project?.id !== undefined) return { scope: { project: { id: project.id } } };
   if (project?.name === undefined) return {};
-  return { scope: { project: { name: project.name, domain: { name: project.domain ?? 'Default' } } } };
+  const domain = project.domainId === undefined ? { name: project.domain ?? 'Default' } : { id: project.domainId };
+  return { scope: { project: { name: project.name, domain } } };
 }
 
 function readToken(response: TransportResponse, began: number, wantedRegion: string | undefined): Token {
