@@ -50,6 +50,7 @@ export interface Dispatcher {
 /** Changes in one look at a cloud beyond which they are a flood (the first look), and yield to single changes. */
 const FLOOD = 256;
 const RESYNC_MS = 600_000;
+const STATUS_DELAY_MS = 2_000;
 const DEFAULT_CONCURRENCY = 64;
 
 /** Starts the reconcilers over a store. Returns at once; {@link Dispatcher.synced} says when all is known. */
@@ -83,7 +84,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     Secret: secrets,
   };
 
-  const troubled = new Set<string>();
+  const told = new WeakMap<object, 'failing' | 'answering'>();
   function listener(cloud: string): ObserverListener {
     return {
       serversChanged: (servers) => {
@@ -95,19 +96,22 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       },
       healthChanged: () => {
         clouds.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
-        const failing = connections.get(cloud)?.observer.health.error !== undefined;
-        if (failing === troubled.has(cloud)) return;
-        if (failing) troubled.add(cloud);
-        else troubled.delete(cloud);
-        for (const resource of records.ofCloud('VirtualMachine', cloud))
-          if (!isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
+        const observer = connections.get(cloud)?.observer;
+        if (!observer) return;
+        const state = observer.health.error ? 'failing' : 'answering';
+        const before = told.get(observer);
+        if (before === state) return;
+        told.set(observer, state);
+        for (const resource of records.ofCloud('VirtualMachine', cloud)) {
+          if (before === undefined || !isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
+        }
       },
     };
   }
 
   for (const [kind, cache] of Object.entries(caches)) {
     const own = Object.entries(byKind).find(([name]) => name === kind)?.[1];
-    own?.follow(cache, (change) => (change.own ? [] : [keyOfChange(change)]));
+    if (own) cache.onChange((change) => followOwnKind(own, change));
   }
   machines.follow(
     caches.Cloud,
@@ -205,6 +209,22 @@ function listOf(caches: Readonly<Record<string, Cache>>, kind: string): Resource
 function keysOfServer(records: Records, cloud: string, server: Server): ResourceKey[] {
   const owner = server.owner && records.virtualMachineWithUid(server.owner.uid);
   return [...records.virtualMachinesBoundTo(cloud, server.id), ...(owner ? [owner] : [])].map(keyOf);
+}
+
+/** A change of the declaration is looked at now; a status that somebody else wrote, in a while: two who differ must not race. */
+function followOwnKind(controller: Controller, change: Change): void {
+  const { previous, current, own } = change;
+  if (own) return;
+  const sameDeclaration =
+    previous !== undefined &&
+    current !== undefined &&
+    previous.metadata.generation === current.metadata.generation &&
+    JSON.stringify({ ...previous.metadata, resourceVersion: '' }) ===
+      JSON.stringify({ ...current.metadata, resourceVersion: '' }) &&
+    'spec' in current &&
+    previous.status !== current.status;
+  if (sameDeclaration) controller.enqueueAfter(keyOfChange(change), STATUS_DELAY_MS);
+  else controller.enqueue(keyOfChange(change));
 }
 
 function keyOfChange({ previous, current }: Change): ResourceKey {

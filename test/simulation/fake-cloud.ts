@@ -33,8 +33,10 @@ export interface BuildOdds {
  */
 export class FakeCloud {
   readonly servers = new Map<string, FakeServer>();
-  /** Effects so far: at rest, none may come. */
-  effects = 0;
+  /** Effects so far, in words: at rest, none may come. */
+  readonly effects: string[] = [];
+  /** Requests that were given up and will still have their effect. */
+  underWay = 0;
   odds: BuildOdds = { fails: 0, hangs: 0 };
   /** What the world found wrong, in words. */
   readonly violations: string[] = [];
@@ -66,7 +68,7 @@ export class FakeCloud {
       fault: undefined,
     };
     this.servers.set(server.id, server);
-    this.effects += 1;
+    this.effects.push(`create ${server.id}${late ? ', late' : ''}`);
     this.#checkTwins(owner);
     const fate = this.world.random();
     if (fate < this.odds.hangs) return server;
@@ -81,7 +83,7 @@ export class FakeCloud {
   delete(id: string): boolean {
     const server = this.#alive(id);
     if (!server) return false;
-    this.effects += 1;
+    this.effects.push(`delete ${id}, which is ${server.state}`);
     this.#move(server, 'Deleting');
     this.#later(server, 200 + this.world.below(4_000), 'Deleting', () => this.#move(server, 'Deleted'));
     return true;
@@ -92,7 +94,7 @@ export class FakeCloud {
     const server = this.#alive(id);
     if (!server) return undefined;
     if (server.state !== from) return false;
-    this.effects += 1;
+    this.effects.push(`${from} to ${to}: ${id}`);
     this.#later(server, 100 + this.world.below(2_000), from, () => this.#move(server, to));
     return true;
   }
@@ -101,7 +103,7 @@ export class FakeCloud {
   change(id: string, change: (server: FakeServer) => void): boolean {
     const server = this.#alive(id);
     if (!server) return false;
-    this.effects += 1;
+    this.effects.push(`change ${id}`);
     change(server);
     server.updatedAt = this.world.milliseconds;
     return true;

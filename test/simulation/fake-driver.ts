@@ -217,7 +217,11 @@ export class FakeDriver implements CloudDriver {
         ? SETTLE_MS + 60_000
         : undefined;
     if (delay !== undefined) {
-      this.process.world.after(delay, () => act(this.process.world.milliseconds - sentAt > LATE_MS));
+      this.cloud.underWay += 1;
+      this.process.world.after(delay, () => {
+        this.cloud.underWay -= 1;
+        act(this.process.world.milliseconds - sentAt > LATE_MS);
+      });
       await this.#travel(0);
       throw new CloudError('UnknownOutcome', `${operation}: no answer within the time limit`);
     }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Catalog, Resolution } from '../../clouds/catalog.js';
 import type { Connection } from '../../clouds/connection.js';
 import type { Server } from '../../clouds/driver.js';
-import { cloudSpecSchema } from '../../resources/cloud.js';
+import { cloudSpecSchema, cloudStatusSchema } from '../../resources/cloud.js';
 import { type Secret, secretValues } from '../../resources/core.js';
 import type { Resource } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
@@ -40,8 +40,12 @@ export function cloudFacts(vm: VirtualMachine, cloud: Resource | undefined, conn
   }
   if (cloud.metadata.deletionTimestamp && !vm.metadata.deletionTimestamp)
     return unusable('CloudTerminating', `Cloud ${name} is being deleted`);
-  if (!connection) return unusable('CloudNotReady', `Cloud ${name} is not connected: see its conditions`);
+  if (!connection) {
+    const problem = cloudStatusSchema.safeParse(cloud.status).data?.conditions?.find(({ type }) => type === 'Stalled');
+    return problem ? unusable('CloudNotReady', `Cloud ${name} is not connected: ${problem.message}`) : { kind: 'connecting' };
+  }
   const { health } = connection.observer;
+  if (!health.completeAt) return { kind: 'connecting', trouble: health.error?.error.message };
   return {
     kind: 'usable',
     completeAt: health.completeAt,

@@ -5,8 +5,8 @@ import type { OwnerTag, Server } from '../../clouds/driver.js';
 export type CloudFacts =
   | {
       readonly kind: 'usable';
-      /** When the last complete observation began; undefined before the first: then nothing may be concluded from absence. */
-      readonly completeAt: Date | undefined;
+      /** When the last complete observation began. */
+      readonly completeAt: Date;
       /** How long after an attempt of unknown outcome its server may still appear. */
       readonly settleMs: number;
       readonly buildTimeoutMs: number;
@@ -15,6 +15,8 @@ export type CloudFacts =
       /** Why the cloud does not answer at the moment; undefined while it does. */
       readonly trouble: string | undefined;
     }
+  /** Not observed whole yet by this process: nothing may be concluded from absence, and what was said before may still hold. */
+  | { readonly kind: 'connecting'; readonly trouble?: string | undefined }
   /** Nothing can or may be done there now. Reason and message are those of the condition. */
   | { readonly kind: 'unusable'; readonly reason: string; readonly message: string };
 

@@ -165,7 +165,7 @@ export class Pass {
         sending.signal,
       );
       connection.observer.note(server);
-      this.#status = withBound(this.vm, server, false);
+      this.#status = withBound(this.vm, server, false, userData);
     } catch (error) {
       if (!(error instanceof CloudError) || CLOUD_ERRORS[error.code].outcome === 'unknown') {
         this.tools.log.warn({ err: error, attempt: ledger.attempt }, 'create of unknown outcome');
@@ -223,10 +223,10 @@ export class Pass {
     this.findings.held = token;
   }
 
-  #bind(id: string, adopted: boolean, { owned, adoptable, askedByName }: Observation): void {
+  #bind(id: string, adopted: boolean, { owned, adoptable, askedByName, userData }: Observation): void {
     const server = [...owned, ...adoptable, ...(askedByName ?? [])].find((one) => one.id === id);
     if (!server) throw new CloudError('NotFound', `server ${id} vanished before it was bound`);
-    this.#status = withBound(this.vm, server, adopted);
+    this.#status = withBound(this.vm, server, adopted, userData);
     if (!adopted || this.#status.ledger) return;
     const now = this.tools.environment.now().toISOString();
     const token = server.owner?.attempt ?? this.tools.environment.id();

@@ -1,13 +1,13 @@
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Observation } from './observation.js';
 import type { Step } from './steps.js';
-import { hasFinalizer, isAlive, type Plan, progressing, stalled, steps, type UsableCloud } from './verdict.js';
+import { connecting, hasFinalizer, isAlive, type Plan, progressing, stalled, steps, type UsableCloud } from './verdict.js';
 
 /**
  * What to do for a record that is to be deleted: its servers first, by id and by owner tag; then, when the cloud has confirmed that they are
  * gone and no attempt is open, the finalizer. Part of `plan`.
  */
-export function planDeletion(vm: VirtualMachine, observation: Observation, now: Date): Plan {
+export function planDeletion(vm: VirtualMachine, observation: Observation): Plan {
   if (!hasFinalizer(vm)) return { steps: [], act: true, conditions: [] };
   if (vm.spec.protected) return stalled('Protected', 'spec.protected is true: set it to false to let the deletion go on');
   if (vm.spec.paused) return stalled('Paused', 'spec.paused is true: set it to false to let the deletion go on');
@@ -20,8 +20,7 @@ export function planDeletion(vm: VirtualMachine, observation: Observation, now: 
     const message = `${cloud.message}; its server cannot be deleted until that is mended`;
     return progressing(cloud.reason, message, { on: 'the Cloud' });
   }
-  if (cloud.completeAt === undefined)
-    return progressing('Observing', 'waiting for a complete observation', { on: 'observation', completeAfter: now });
+  if (cloud.kind === 'connecting') return connecting(vm, cloud.trouble);
   if (bound.kind === 'unseen') return steps('Deleting', [{ kind: 'AskById', id: vm.status?.id ?? '' }]);
 
   const bounds = bound.kind === 'present' ? [bound.server] : [];
@@ -38,15 +37,15 @@ export function planDeletion(vm: VirtualMachine, observation: Observation, now: 
     );
   if (present.length > 0)
     return progressing('Deleting', `server ${present[0]?.id} is being deleted`, { on: 'deletion', moving: true });
-  return planLastLook(vm, observation, cloud, cloud.completeAt);
+  return planLastLook(vm, observation, cloud);
 }
 
 /** No server is known; an attempt may still be under way. */
-function planLastLook(vm: VirtualMachine, observation: Observation, cloud: UsableCloud, completeAt: Date): Plan {
+function planLastLook(vm: VirtualMachine, observation: Observation, cloud: UsableCloud): Plan {
   const { ledger, id } = vm.status ?? {};
   if (ledger && ledger.closed === undefined && id === undefined) {
     const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
-    if (completeAt < settled) {
+    if (cloud.completeAt < settled) {
       const message = `attempt ${ledger.attempt} has no known outcome; its server may still appear until ${settled.toISOString()}`;
       return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
     }

@@ -83,14 +83,18 @@ function planFailedBuild(vm: VirtualMachine, server: Server, why: string): Plan 
 function planStable(vm: VirtualMachine, observation: Observation, server: Server): Plan {
   if (needsResolving(vm, server) && !observation.resolved) return steps('Comparing', [{ kind: 'Resolve' }]);
   const replacement = changesNeedingReplacement(vm, observation, server);
-  if (replacement.length > 0 && vm.spec.onChange === 'Replace' && !vm.spec.protected) {
+  if (replacement.length > 0 && vm.spec.onChange === 'Replace' && !vm.spec.protected && !vm.spec.adopt) {
     return steps('Replacing', [{ kind: 'Delete', id: server.id, why: `to be replaced: ${replacement.join('; ')}` }]);
   }
   const { list, problem } = corrections(vm, observation, server);
   if (list.length > 0) return steps('Correcting', list);
   if (problem) return stalled('ReferenceNotFound', problem);
   if (replacement.length > 0) {
-    const why = vm.spec.protected ? 'spec.protected is true' : 'spec.onChange is not Replace';
+    const why = vm.spec.adopt
+      ? 'an adopted server is never replaced'
+      : vm.spec.protected
+        ? 'spec.protected is true'
+        : 'spec.onChange is not Replace';
     return stalled('ChangeHeld', `${replacement.join('; ')}: this needs another server, and ${why}`);
   }
   const message = `server ${server.id} is ${server.state.toLowerCase()}, as declared`;

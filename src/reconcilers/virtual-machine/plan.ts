@@ -7,6 +7,7 @@ import { describeStep, isHarmless, type Step } from './steps.js';
 import {
   afterFailures,
   condition,
+  connecting,
   hasFinalizer,
   isAlive,
   type Plan,
@@ -31,29 +32,24 @@ import {
 export function plan(vm: VirtualMachine, observation: Observation, now: Date): Plan {
   const { cloud } = observation;
   const made = planWhile(vm, observation, now);
-  if (cloud.kind === 'unusable' || cloud.trouble === undefined || !made.wait || made.conditions.length === 0) return made;
+  if (cloud.kind !== 'usable' || cloud.trouble === undefined || !made.wait || made.conditions.length === 0) return made;
   const [said] = made.conditions;
   return progressing('CloudUnreachable', `${cloud.trouble}. Until it answers again: ${said?.message}`, made.wait);
 }
 
 function planWhile(vm: VirtualMachine, observation: Observation, now: Date): Plan {
-  if (vm.metadata.deletionTimestamp) return planDeletion(vm, observation, now);
+  if (vm.metadata.deletionTimestamp) return planDeletion(vm, observation);
   if (vm.spec.paused)
     return waiting(condition('Ready', 'Unknown', 'Paused', 'spec.paused is true: nothing is done'), { on: 'spec.paused' });
   const { cloud } = observation;
   if (cloud.kind === 'unusable') return progressing(cloud.reason, cloud.message, { on: 'the Cloud' });
+  if (cloud.kind === 'connecting') return connecting(vm, cloud.trouble);
   const acting = planManaged(vm, observation, cloud, now);
   return vm.spec.management === 'Observe' ? onlyShown(acting) : acting;
 }
 
 function planManaged(vm: VirtualMachine, observation: Observation, cloud: UsableCloud, now: Date): Plan {
   const { bound, claimedBy } = observation;
-  if (cloud.completeAt === undefined) {
-    return progressing('Observing', 'waiting for the first complete observation of the cloud', {
-      on: 'observation',
-      completeAfter: now,
-    });
-  }
   if (claimedBy !== undefined) {
     return stalled(
       'ServerClaimed',
@@ -76,12 +72,12 @@ function planManaged(vm: VirtualMachine, observation: Observation, cloud: Usable
         ...creation(vm),
       ]);
     case 'none':
-      return vm.spec.adopt ? planAdoption(vm, observation, now) : planUnbound(vm, observation, cloud, cloud.completeAt, now);
+      return vm.spec.adopt ? planAdoption(vm, observation, now) : planUnbound(vm, observation, cloud, now);
   }
 }
 
 /** No server is bound: find the one that is ours, or make one. */
-function planUnbound(vm: VirtualMachine, observation: Observation, cloud: UsableCloud, completeAt: Date, now: Date): Plan {
+function planUnbound(vm: VirtualMachine, observation: Observation, cloud: UsableCloud, now: Date): Plan {
   const { ledger } = vm.status ?? {};
   const known = [...observation.owned, ...(observation.askedByName ?? [])];
   const found = eldest(known.filter(isAlive));
@@ -94,7 +90,7 @@ function planUnbound(vm: VirtualMachine, observation: Observation, cloud: Usable
     if (ledger.token === observation.held && now.getTime() < sendBy)
       return steps('Creating', [{ kind: 'Create', name: ledger.serverName }]);
     const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
-    if (completeAt < settled) {
+    if (cloud.completeAt < settled) {
       const message = `attempt ${ledger.attempt} has no known outcome; its server may still appear until ${settled.toISOString()}`;
       return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
     }

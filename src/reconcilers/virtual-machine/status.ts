@@ -2,6 +2,7 @@ import type { Server } from '../../clouds/driver.js';
 import { CLOUD_ERRORS, type CloudError } from '../../clouds/errors.js';
 import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
+import type { UserData } from './observation.js';
 import { describeStep, type Step } from './steps.js';
 import { condition, networksOf, type Plan } from './verdict.js';
 
@@ -34,12 +35,20 @@ function flavorOf(status: VirtualMachineStatus, server: Server): Pick<VirtualMac
   return { flavor: { id, ...(server.flavorName ? { name: server.flavorName } : {}) } };
 }
 
-/** The status after a server was bound. What only the attempt knows is taken from it; what the server shows goes before that. */
-export function withBound(vm: VirtualMachine, server: Server, adopted: boolean): VirtualMachineStatus {
+/**
+ * The status after a server was bound. What it was made with is known of the attempt in the ledger only; of an adopted server, or one that an
+ * earlier attempt made, just what the cloud shows: the rest counts as declared.
+ */
+export function withBound(vm: VirtualMachine, server: Server, adopted: boolean, userData: UserData): VirtualMachineStatus {
   const status = vm.status ?? {};
-  const asDeclared = { networks: networksOf(vm), keyName: server.keyName ?? vm.spec.keyName ?? '' };
+  const known = !adopted && server.owner !== undefined && server.owner.attempt === status.applied?.attempt;
+  const asDeclared = {
+    networks: networksOf(vm),
+    keyName: server.keyName ?? (adopted ? (vm.spec.keyName ?? '') : ''),
+    ...(userData.kind === 'found' ? { userDataHash: userData.hash } : {}),
+  };
   const applied = {
-    ...(adopted ? asDeclared : status.applied),
+    ...(known ? status.applied : asDeclared),
     ...(server.owner ? { attempt: server.owner.attempt } : {}),
     ...(server.imageId ? { imageId: server.imageId } : {}),
   };

@@ -85,6 +85,18 @@ export function progressing(reason: string, message: string, wait: Wait): Plan {
   return { steps: [], act: true, conditions: under(reason, message, 'Reconciling'), wait };
 }
 
+/**
+ * The plan before the first complete observation. What was said of this generation is left standing: a restart must not make
+ * everything look unready for a while.
+ */
+export function connecting({ metadata, status }: VirtualMachine, trouble: string | undefined): Plan {
+  const wait = { on: 'observation' };
+  if (status?.observedGeneration === metadata.generation && !metadata.deletionTimestamp)
+    return { steps: [], act: true, conditions: [], wait };
+  if (trouble) return progressing('CloudUnreachable', trouble, wait);
+  return progressing('Observing', 'waiting for the first complete observation of the cloud', wait);
+}
+
 /** A plan that waits for a person. */
 export function stalled(reason: string, message: string, wait: Wait = { on: 'a change of the declaration' }): Plan {
   return { steps: [], act: true, conditions: under(reason, message, 'Stalled'), wait };

@@ -202,7 +202,7 @@ const CASES: readonly Case[] = [
   {
     reason: 'before the first complete observation nothing is concluded',
     given: {},
-    seen: seen({}, { completeAt: undefined }),
+    seen: seen({ cloud: { kind: 'connecting' } }),
     steps: [],
     ready: 'Observing',
   },
@@ -667,7 +667,7 @@ describe('for any record and any observation', () => {
         resolved: { ...RESOLVED, image: found('image-2', 'debian') },
         held: of.held ? 'token-1' : undefined,
       },
-      { completeAt: of.completeAge === undefined ? undefined : at(-of.completeAge) },
+      of.completeAge === undefined ? {} : { completeAt: at(-of.completeAge) },
     );
     return { made: plan(given, observation, NOW), observation, bound, given };
   };
