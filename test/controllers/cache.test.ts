@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { Cache, type CacheOptions } from '../../src/controllers/cache.js';
+import { sleep } from '../../src/environment.js';
 import type { Resource } from '../../src/resources/metadata.js';
 import { StoreError } from '../../src/store/errors.js';
 import { FaultyStore, type StoreFaults } from '../support/faulty-store.js';
@@ -174,6 +175,42 @@ describe('Cache', () => {
       cache.write(late);
       expect(cache.get(vmKey('a'))).toBe(second);
       expect(names()).toEqual(['a']);
+    });
+
+    test('does not bring back what is gone, though events of others overtook the deletion', async () => {
+      const { truth, cache, world, start, names } = setUp({
+        delayEvent: (event) => (event.type !== 'Bookmark' && event.object.metadata.name === 'slow' ? 1000 : 0),
+      });
+      await truth.create(vmDraft('doomed'));
+      await start();
+      await truth.create(vmDraft('slow'));
+      const late = await truth.updateStatus({ ...vmDraft('doomed'), status: { state: 'ACTIVE' } });
+      await truth.delete(vmKey('doomed'));
+      await world.run(undefined, 5000);
+      cache.write(late);
+      expect(names()).toEqual(['slow']);
+    });
+
+    test('is not taken for gone by a list that was made before it', async () => {
+      let slow = false;
+      const { truth, cache, world, start, told } = setUp(
+        {
+          beforeRead: (operation) => (slow && operation === 'list' ? sleep(world, 1000) : undefined),
+        },
+        { pageSize: 1 },
+      );
+      for (const name of ['a', 'b', 'c']) await truth.create(vmDraft(name));
+      await start();
+      slow = true;
+      truth.dropWatches();
+      await truth.delete(vmKey('a'));
+      // The first page is read by now, and holds no `a`.
+      await world.run(undefined, 1500);
+      const again = await truth.create(vmDraft('a'));
+      cache.write(again);
+      await world.run(undefined, 60_000);
+      expect(cache.get(vmKey('a'))).toBe(again);
+      expect(told).toEqual(['new a', 'new b', 'new c', 'changed a by us']);
     });
 
     test('is not undone by a watch that tells an older state, and is by a deletion', async () => {

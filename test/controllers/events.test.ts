@@ -121,7 +121,7 @@ describe('EventRecorder', () => {
   test('a store that fails for a moment costs nothing; a lost answer makes no second event', async () => {
     let failures = 2;
     let losses = 1;
-    const { world, truth, recorder, counts } = setUp({
+    const { world, truth, recorder, counts, messages } = setUp({
       beforeWrite: () => {
         if (failures-- > 0) throw new StoreError('Unavailable', 'just now');
       },
@@ -133,6 +133,10 @@ describe('EventRecorder', () => {
     recorder.record(vm, created);
     await world.settle(recorder.flush(new AbortController().signal));
     expect(await counts()).toEqual([1]);
+    expect(messages()).not.toContain('event not written');
+    recorder.record(vm, created);
+    await world.settle(recorder.flush(new AbortController().signal));
+    expect(await counts()).toEqual([2]);
   });
 
   test('never throws, whatever the store does, and goes on with the next', async () => {

@@ -103,6 +103,7 @@ describe('Manager', () => {
     for (const name of ['a', 'b', 'c']) await truth.create(vmDraft(name));
     const written: string[] = [];
     const one = replica('one', {
+      beforeWrite: (_operation, key) => (key.kind === 'Event' ? sleep(world, 1000) : undefined),
       afterWrite: (operation, key) => {
         if (operation !== 'acquire') written.push(`${operation} ${key.kind}`);
       },
