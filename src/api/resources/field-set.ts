@@ -81,9 +81,18 @@ function put(at: unknown, [element, ...rest]: readonly string[], value: unknown)
   return { ...fields, [element.slice(2)]: put(fields[element.slice(2)], rest, value) };
 }
 
-/** A copy of `resource` without what is at a path, and without objects and lists that it leaves empty. */
-export function withoutValue(resource: unknown, path: string): unknown {
-  return take(resource, elements(path)) ?? {};
+/** A copy of `resource` without what is at some paths, and without the objects and lists that this leaves empty. */
+export function withoutValues(resource: unknown, paths: readonly string[]): unknown {
+  // The field that an item is found by goes last.
+  const ordered = [...paths.filter((path) => !isItemKey(path)), ...paths.filter(isItemKey)];
+  return ordered.reduce<unknown>((at, path) => take(at, elements(path)) ?? {}, resource);
+}
+
+function isItemKey(path: string): boolean {
+  const [item = '', field = ''] = elements(path).slice(-2);
+  if (!item.startsWith('k:')) return false;
+  const keys = parsed(item);
+  return isObject(keys) && field.slice(2) in keys;
 }
 
 function take(at: unknown, [element, ...rest]: readonly string[]): unknown {

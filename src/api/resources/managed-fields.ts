@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ManagedField, Resource } from '../../resources/metadata.js';
 import { ApiError } from './errors.js';
-import { type FieldSet, fieldsOf, fromFieldsV1, showPath, toFieldsV1, valueAt, withoutValue, withValue } from './field-set.js';
+import { type FieldSet, fieldsOf, fromFieldsV1, showPath, toFieldsV1, valueAt, withoutValues, withValue } from './field-set.js';
 
 /** Who owned all that stood when a resource was first applied on the server's side. As in Kubernetes. */
 const BEFORE_FIRST_APPLY = 'before-first-apply';
@@ -42,7 +42,7 @@ export function applyConfiguration(live: Resource | undefined, configuration: un
   const dropped = [...fromFieldsV1(before?.fieldsV1)].filter(
     (path) => !declared.has(path) && !others.some(({ fields }) => fields.has(path)),
   );
-  const removed = dropped.reduce<unknown>(withoutValue, live ?? {});
+  const removed = withoutValues(live ?? {}, dropped);
   const resource = [...declared].reduce<unknown>((at, path) => withValue(at, path, valueAt(configuration, path)), removed);
 
   const taken = new Set(conflicts.map(({ path }) => path));
