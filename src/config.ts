@@ -56,7 +56,7 @@ const TYPES = {
   https: listenAddress,
   listen: listenAddress,
   databaseUrl: databaseUrl.optional(),
-  logFormat: z.enum(['json', 'pretty'], 'must be json or pretty'),
+  logFormat: z.enum(['json', 'pretty'], 'must be json or pretty').optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error'], 'must be trace, debug, info, warn or error'),
   concurrency: wholeNumber(1, 10_000),
   tlsCert: path.optional(),
@@ -166,5 +166,5 @@ export function readConfig<Schema extends z.ZodType>(schema: Schema, values: unk
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const flag = String(issue?.path[0] ?? '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new ConfigError(`--${flag} ${issue?.message ?? 'is wrong'}`);
+  throw new ConfigError(`--${flag}: ${issue?.message ?? 'is wrong'}`);
 }

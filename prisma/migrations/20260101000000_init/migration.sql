@@ -85,9 +85,9 @@ CREATE TABLE tokens (
   expires_at timestamptz(3)
 );
 
-CREATE TABLE simulator_states (
-  cloud text PRIMARY KEY,
-  state jsonb NOT NULL
+CREATE TABLE simulator_documents (
+  key text COLLATE "C" PRIMARY KEY,
+  document jsonb NOT NULL
 );
 
 -- Versions ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 /** How lines look. */
 export interface LogOptions {
   /** Undefined: pretty on a terminal, else json. */
-  readonly logFormat: 'json' | 'pretty' | undefined;
+  readonly logFormat?: 'json' | 'pretty' | undefined;
   readonly logLevel: string;
 }
 

@@ -4,16 +4,23 @@ import type { Logger } from 'pino';
 const DRAIN_LIMIT_MS = 25_000;
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
+/** Something that runs until it is told to stop. */
+export interface Running {
+  /** Resolves when its work is done by itself, and rejects when it cannot go on. */
+  readonly ended: Promise<void>;
+  /** Drains and ends it. */
+  close(): Promise<void>;
+}
+
 /**
- * Waits for a signal, or for `ended`, and then drains.
+ * Starts something, and closes it after a signal or when it has ended.
  *
- * A second signal, or a drain that takes longer than 25 s, ends the process at once with status 1: nothing is lost by that, it only
- * has to be found again at the next start.
- * @param ended resolves when the work is done by itself, and rejects when it cannot go on.
+ * A signal that comes while it starts counts. A second signal, or a drain that takes longer than 25 s, ends the process at once
+ * with status 1: nothing is lost by that, it only has to be found again at the next start.
  * @returns the exit status: 0 after a signal or when the work was done, 1 if it could not go on or the drain failed.
+ * @throws what `start` throws.
  */
-export async function runUntilStopped(ended: Promise<void>, drain: () => Promise<void>, log: Logger): Promise<number> {
-  let status = 0;
+export async function runUntilStopped(start: () => Promise<Running>, log: Logger): Promise<number> {
   let stop: () => void = () => undefined;
   const signalled = new Promise<void>((resolve) => {
     stop = resolve;
@@ -29,23 +36,34 @@ export async function runUntilStopped(ended: Promise<void>, drain: () => Promise
     stop();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
-  await Promise.race([signalled, ended]).catch((error: unknown) => {
-    log.fatal({ err: error }, 'cannot go on');
-    status = 1;
-  });
+  try {
+    const running = await start();
+    const status = await Promise.race([signalled, running.ended]).then(
+      () => 0,
+      (error: unknown) => {
+        log.fatal({ err: error }, 'cannot go on');
+        return 1;
+      },
+    );
+    return (await drain(running, log)) ? status : 1;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+  }
+}
+
+async function drain(running: Running, log: Logger): Promise<boolean> {
   const timer = setTimeout(() => {
     log.error({ limitMs: DRAIN_LIMIT_MS }, 'draining took too long; ending at once');
     process.exit(1);
   }, DRAIN_LIMIT_MS);
   try {
-    await drain();
+    await running.close();
     log.info('stopped');
+    return true;
   } catch (error) {
     log.error({ err: error }, 'draining failed');
-    status = 1;
+    return false;
   } finally {
     clearTimeout(timer);
-    for (const signal of SIGNALS) process.off(signal, onSignal);
   }
-  return status;
 }

@@ -10,7 +10,7 @@ import type { TokenStore } from '../tokens.js';
 import { openPool, storeErrorOf } from './database.js';
 import { Maintenance } from './maintenance.js';
 import { ResourceStore } from './resource-store.js';
-import { SimulatorStates } from './simulator-states.js';
+import { SimulatorDocuments } from './simulator-documents.js';
 import { PostgresTokens } from './tokens.js';
 
 /** The Postgres plane, with what else is kept in the same database. */
@@ -19,7 +19,7 @@ export interface PostgresStore extends Store {
   /** A UUID made once for the database: marks what this installation has made in clouds. */
   readonly installationId: string;
   /** What the built-in simulator keeps. */
-  readonly simulatorState: SimulatorStates;
+  readonly simulatorDocuments: SimulatorDocuments;
   /** Deletes Events last seen before then. @returns how many. */
   expireEvents(olderThan: Date): Promise<number>;
   /**
@@ -60,7 +60,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     return Object.assign(resources, {
       tokens: new PostgresTokens(prisma, options.environment),
       installationId: id,
-      simulatorState: new SimulatorStates(pool),
+      simulatorDocuments: new SimulatorDocuments(pool),
       expireEvents: (olderThan: Date) => maintenance.expireEvents(olderThan),
       prune: async (olderThan?: Date) => resources.forgetHistory(await maintenance.prune(olderThan)),
       ping: () => maintenance.ping(),

@@ -1,0 +1,29 @@
+import { Command } from 'commander';
+import { readConfig, serveSchema } from '../config.js';
+import { systemEnvironment } from '../environment.js';
+import { addSettings } from './options.js';
+import { openLog } from './serving/log.js';
+import { startServer } from './serving/server.js';
+import { runUntilStopped } from './serving/shutdown.js';
+
+const HELP = `
+SIGTERM or SIGINT drains: it takes no more requests, finishes the step in hand, gives its leases up, stops the embedded
+PostgreSQL, and exits 0 within 25 seconds. A second one ends it at once, which loses nothing.
+
+Then, from another terminal:
+  dispatcher kubeconfig > kubeconfig && kubectl --kubeconfig kubeconfig get virtualmachines`;
+
+/** `dispatcher serve`. */
+export function command(): Command {
+  const serve = new Command('serve')
+    .description('Keeps the machines as declared, and serves the APIs, until stopped.')
+    .addHelpText('after', HELP);
+  addSettings(serve, 'dataDir', 'http', 'https', 'databaseUrl', 'concurrency', 'tlsCert', 'tlsKey');
+  return addSettings(serve, 'encryptionKeyFile', 'logFormat', 'logLevel').action(run);
+}
+
+async function run(values: unknown): Promise<void> {
+  const config = readConfig(serveSchema, values);
+  const log = await openLog(config);
+  process.exitCode = await runUntilStopped(() => startServer(config, systemEnvironment, log), log);
+}

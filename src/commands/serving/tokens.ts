@@ -1,0 +1,30 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import { systemEnvironment } from '../../environment.js';
+import { PrismaClient } from '../../generated/prisma/client.js';
+import { connect } from '../../store/postgres/connection.js';
+import { PostgresTokens } from '../../store/postgres/tokens.js';
+import type { TokenStore } from '../../store/tokens.js';
+import { readRun } from './run-file.js';
+
+/**
+ * Works on the tokens of a server, through its database: what runs this may read the data directory, and that is its right.
+ *
+ * @param where `databaseUrl` if it is given, else what the server on `dataDir` wrote.
+ * @throws ConfigError if no server runs there; StoreError Unavailable if its database does not answer.
+ */
+export async function withTokens<T>(
+  where: { readonly dataDir: string; readonly databaseUrl?: string | undefined },
+  work: (tokens: TokenStore) => Promise<T>,
+): Promise<T> {
+  const connectionString = where.databaseUrl ?? (await readRun(where.dataDir)).databaseUrl;
+  // Tells in one sentence what is wrong with a connection, where Prisma would show the query.
+  await (await connect(connectionString, 'dispatcher tokens')).end();
+  const prisma = new PrismaClient({
+    adapter: new PrismaPg({ connectionString, options: '-c timezone=UTC', application_name: 'dispatcher tokens' }),
+  });
+  try {
+    return await work(new PostgresTokens(prisma, systemEnvironment));
+  } finally {
+    await prisma.$disconnect();
+  }
+}
