@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import { type Environment, sleep } from '../environment.js';
 import { formatKey, keyOf, type ResourceKey } from '../resources/metadata.js';
@@ -84,6 +85,8 @@ export class Controller {
    */
   async run(signal: AbortSignal): Promise<void> {
     const { workers, environment, graceMs = 30_000 } = this.options;
+    // Every waiting worker listens to it: many listeners are no leak, and Node need not warn of one.
+    setMaxListeners(0, signal);
     this.#running = true;
     this.#log.info({ workers }, 'controller started');
     const working = Promise.all(Array.from({ length: workers }, () => this.#work(signal)));
