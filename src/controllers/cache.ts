@@ -20,7 +20,7 @@ export interface Change {
 }
 
 /** Is told of every change of a cache, in order, at once. What it throws is logged and harms nothing else. */
-export type ChangeHandler = (change: Change) => void;
+type ChangeHandler = (change: Change) => void;
 
 /** What a cache is made of. */
 export interface CacheOptions {

@@ -91,6 +91,23 @@ export function deletionContract(room: () => Room): void {
       await eventually(async () => expect(await store.get(key('child'))).toBeUndefined());
     });
 
+    test('goes before it by Foreground: the owner waits until all is gone', async () => {
+      const { store, vm, key } = room();
+      const owner = await store.create(vm('owner'));
+      const reference = { ...ownedBy(owner), blockOwnerDeletion: true };
+      const child = await store.create(vm('child', { ownerReferences: [reference], finalizers: [FINALIZER] }));
+      await store.create(vm('free', { ownerReferences: [reference] }));
+      const marked = await store.delete(key('owner'), { propagation: 'Foreground' });
+      expect(marked.metadata.deletionTimestamp).toBeDefined();
+      await eventually(async () => expect((await store.get(key('child')))?.metadata.deletionTimestamp).toBeDefined());
+      await eventually(async () => expect(await store.get(key('free'))).toBeUndefined());
+      expect((await store.get(key('owner')))?.metadata.deletionTimestamp).toBe(marked.metadata.deletionTimestamp);
+      const { resourceVersion: _version, ...metadata } = child.metadata;
+      await store.update({ ...child, metadata: { ...metadata, finalizers: [] } });
+      await eventually(async () => expect(await store.get(key('owner'))).toBeUndefined());
+      expect(await store.get(key('child'))).toBeUndefined();
+    });
+
     test('is kept by Orphan, without the reference', async () => {
       const { store, vm, key } = room();
       const owner = await store.create(vm('owner'));
