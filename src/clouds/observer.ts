@@ -5,7 +5,7 @@ import { CloudError } from './errors.js';
 
 /** How often a cloud is looked at. Milliseconds. */
 export interface ObserverSettings {
-  /** Between delta polls while something moves. */
+  /** Between delta polls while something moves; five times that while nothing does. */
   readonly intervalMs: number;
   /** Between full audits. */
   readonly auditIntervalMs: number;
@@ -35,13 +35,16 @@ export interface Sighting {
 }
 
 const LONGEST_BACKOFF_MS = 30_000;
+/** While nothing is expected to move, delta polls are so many times rarer: what others change is seen within seconds all the same. */
+const IDLE_FACTOR = 5;
 /** How long a deletion is remembered: longer than any list that began before it can take. */
 const GONE_MEMORY_MS = 600_000;
 
 /**
  * The shared, batched view of one cloud: all objects read it, and it alone lists servers.
  *
- * A full audit runs every `auditIntervalMs`; delta polls run every `intervalMs` while any key is marked moving; one call at a time.
+ * A full audit runs every `auditIntervalMs`; delta polls run every `intervalMs` while any key is marked moving, and five times as rarely
+ * when none is; one call at a time.
  * A delta says what changed, never what is absent; only an audit removes what it does not list. Each answer holds for the time at
  * which its call began: what was noted later than that is kept. An audit that fails changes nothing and is tried again.
  */
@@ -165,8 +168,10 @@ export class CloudObserver {
   }
 
   #nextDue(): Date {
-    const polls = this.#moving.size > 0 && this.#watermark !== undefined;
-    return polls && this.#pollDue < this.#auditDue ? this.#pollDue : this.#auditDue;
+    if (this.#watermark === undefined) return this.#auditDue;
+    const idle = this.#moving.size > 0 ? 0 : this.#settings.intervalMs * (IDLE_FACTOR - 1);
+    const pollDue = new Date(this.#pollDue.getTime() + idle);
+    return pollDue < this.#auditDue ? pollDue : this.#auditDue;
   }
 
   async #look(audit: boolean, signal: AbortSignal): Promise<void> {

@@ -40,7 +40,9 @@ export const cloudSpecSchema = z.strictObject({
     .optional(),
   observe: z
     .strictObject({
-      interval: duration.optional().describe('Between delta polls while something moves. Default 2s.'),
+      interval: duration
+        .optional()
+        .describe('Between delta polls while something moves; five times that while nothing does. Default 2s.'),
       auditInterval: duration.optional().describe('Between full lists. Default 60s.'),
       settleTime: duration
         .optional()

@@ -29,10 +29,15 @@ export function withServer(status: VirtualMachineStatus, server: Server, asOf: D
   };
 }
 
-function flavorOf(status: VirtualMachineStatus, server: Server): Pick<VirtualMachineStatus, 'flavor'> {
-  const id = server.flavorId ?? (server.flavorName === status.flavor?.name ? status.flavor?.id : undefined) ?? server.flavorName;
-  if (id === undefined) return {};
-  return { flavor: { id, ...(server.flavorName ? { name: server.flavorName } : {}) } };
+/** Clouds tell the id or the name; what was known of the other is kept while it fits. */
+function flavorOf(
+  { flavor: known }: VirtualMachineStatus,
+  { flavorId, flavorName }: Server,
+): Pick<VirtualMachineStatus, 'flavor'> {
+  const fits = known && (flavorId === undefined ? known.name === flavorName : known.id === flavorId);
+  const id = flavorId ?? (fits ? known.id : flavorName);
+  const name = flavorName ?? (fits ? known.name : undefined);
+  return id === undefined ? {} : { flavor: { id, ...(name === undefined ? {} : { name }) } };
 }
 
 /**
