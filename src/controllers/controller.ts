@@ -135,10 +135,10 @@ export class Controller {
   }
 
   #conclude({ key }: Work, outcome: Outcome): ReconcileResult {
+    const recheckAfterMs = outcome.kind === 'waiting' ? outcome.recheckAfterMs : undefined;
+    if (recheckAfterMs !== undefined) this.#queue.addAfter(key, recheckAfterMs);
     this.#queue.forget(key);
-    if (outcome.kind === 'settled' || outcome.recheckAfterMs === undefined) return 'success';
-    this.#queue.addAfter(key, outcome.recheckAfterMs);
-    return 'requeue_after';
+    return recheckAfterMs === undefined ? 'success' : 'requeue_after';
   }
 
   /** The retry policy of the whole product. */

@@ -51,6 +51,8 @@ interface Place {
 }
 
 const NOW = 0;
+/** A day: timers of the system fire at once when they are set for longer than 24 days. Milliseconds. */
+const LONGEST_TIMER = 86_400_000;
 
 /**
  * The keys that have to be worked on.
@@ -107,8 +109,9 @@ export class WorkQueue {
     this.#wish(key, { due: NOW, lane });
   }
 
-  /** Wishes that a key be worked on `ms` milliseconds from now, at the latest. */
+  /** Wishes that a key be worked on `ms` milliseconds from now, at the latest. @throws RangeError if that is not a number. */
   addAfter(key: ResourceKey, ms: number, lane: Lane = 'change'): void {
+    if (Number.isNaN(ms)) throw new RangeError(`${formatKey(key)} cannot be worked on in NaN milliseconds`);
     this.#wish(key, { due: ms > 0 ? this.#now() + ms : NOW, lane });
   }
 
@@ -188,10 +191,7 @@ export class WorkQueue {
       this.#makeReady(entry, wish.lane, previous);
       return;
     }
-    entry.cancelTimer = this.environment.after(wait, () => {
-      entry.cancelTimer = undefined;
-      this.#makeReady(entry, wish.lane);
-    });
+    entry.cancelTimer = this.environment.after(Math.min(wait, LONGEST_TIMER), () => this.#schedule(entry, wish));
   }
 
   #makeReady(entry: Entry, lane: Lane, previous?: Wish): void {

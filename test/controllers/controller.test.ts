@@ -151,6 +151,14 @@ describe('Controller', () => {
     expect(world.milliseconds - before).toBeLessThanOrEqual(5 * 1.25 + 1);
   });
 
+  test('a recheck that is not a number is a failure of the reconciler, and makes no hot loop', async () => {
+    const { world, controller, calls, start } = setUp(async () => ({ kind: 'waiting', on: 'x', recheckAfterMs: Number.NaN }));
+    start();
+    controller.enqueue(vmKey('a'));
+    await world.run(undefined, 3_600_000);
+    expect(calls.length).toBeLessThan(35);
+  });
+
   test('follows a cache: what is there when it starts after what changes since', async () => {
     const world = new VirtualEnvironment(1, 0);
     const store = new MemoryStore(world);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Lane, type QueueOptions, WorkQueue } from '../../src/controllers/queue.js';
+import { systemEnvironment } from '../../src/environment.js';
 import type { ResourceKey } from '../../src/resources/metadata.js';
 import { VirtualEnvironment } from '../support/virtual-environment.js';
 
@@ -88,6 +89,7 @@ describe('WorkQueue', () => {
     { reason: 'a delayed key comes when its time has come', ms: [500], expected: [500] },
     { reason: 'of several delays the soonest stands', ms: [500, 200, 900], expected: [200] },
     { reason: 'an immediate add cancels the delay', ms: [500], now: 100, expected: [100] },
+    { reason: 'a delay may be longer than a timer of the system can be', ms: [100 * 86_400_000], expected: [100 * 86_400_000] },
     { reason: 'a delay of nothing is an immediate add', ms: [0], expected: [0] },
   ])('$reason', async ({ ms, now, expected }) => {
     const { world, queue, forever } = setUp();
@@ -121,6 +123,20 @@ describe('WorkQueue', () => {
     queue.add(key('a'), 'resync');
     if (second) queue.done(second);
     expect(queue.depth).toEqual({ change: 0, resync: 1 });
+  });
+
+  test('sets no timer that the system cannot keep', () => {
+    const asked: number[] = [];
+    const after = (ms: number) => {
+      asked.push(ms);
+      return () => undefined;
+    };
+    const queue = new WorkQueue({ ...systemEnvironment, after });
+    queue.addAfter(key('a'), 100 * 86_400_000);
+    queue.addAfter(key('b'), Number.POSITIVE_INFINITY);
+    for (const ms of asked) expect(ms).toBeLessThan(2 ** 31);
+    expect(asked).toHaveLength(2);
+    expect(() => queue.addAfter(key('c'), Number.NaN)).toThrow(RangeError);
   });
 
   test('failures of a key make it wait longer each time, until they are forgotten', async () => {

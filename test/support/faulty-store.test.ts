@@ -1,0 +1,48 @@
+import { describe, expect, test } from '@jest/globals';
+import { StoreError } from '../../src/store/errors.js';
+import { FaultyStore } from './faulty-store.js';
+import { MemoryStore } from './memory-store.js';
+import { vmDraft, vmKey } from './resources.js';
+import { VirtualEnvironment } from './virtual-environment.js';
+
+describe('FaultyStore', () => {
+  test('a failure before a write keeps it from happening, one after it loses only the answer', async () => {
+    const world = new VirtualEnvironment(1);
+    const truth = new MemoryStore(world);
+    const fail = () => {
+      throw new StoreError('Unavailable', 'the store is down');
+    };
+    await expect(new FaultyStore(truth, world, { beforeWrite: fail }).create(vmDraft('a'))).rejects.toThrow('down');
+    await expect(new FaultyStore(truth, world, { afterWrite: fail }).create(vmDraft('b'))).rejects.toThrow('down');
+    expect(await truth.get(vmKey('a'))).toBeUndefined();
+    expect(await truth.get(vmKey('b'))).toBeDefined();
+  });
+
+  test('late events keep the order of each resource, and let those of others overtake', async () => {
+    const world = new VirtualEnvironment(1);
+    const truth = new MemoryStore(world);
+    const store = new FaultyStore(truth, world, { delayEvent: () => world.below(1000) });
+    const stop = new AbortController();
+    const versions: Array<{ name: string; version: number }> = [];
+    const read = async () => {
+      for await (const event of store.watch('VirtualMachine', '0', stop.signal)) {
+        if (event.type === 'Bookmark') continue;
+        const { name, resourceVersion } = event.object.metadata;
+        versions.push({ name, version: Number(resourceVersion) });
+      }
+    };
+    const reading = read();
+    const names = ['a', 'b', 'c'];
+    for (const name of names) await truth.create(vmDraft(name));
+    for (let write = 0; write < 20; write++) {
+      for (const name of names) await truth.updateStatus({ ...vmDraft(name), status: { state: String(write) } });
+    }
+    await world.run(undefined, 60_000);
+    stop.abort();
+    await world.settle(reading);
+    expect(versions).toHaveLength(63);
+    const inOrder = (list: typeof versions) => list.every(({ version }, index) => version > (list[index - 1]?.version ?? 0));
+    for (const name of names) expect(inOrder(versions.filter((each) => each.name === name))).toBe(true);
+    expect(inOrder(versions)).toBe(false);
+  });
+});
