@@ -10,7 +10,7 @@ const domainSchema = z.object({ id: z.string().optional(), name: z.string().opti
 const loginSchema = z.object({
   auth: z.object({
     identity: z.object({
-      methods: z.array(z.string()),
+      methods: z.array(z.enum(['password', 'token'])),
       password: z
         .object({
           user: z.object({

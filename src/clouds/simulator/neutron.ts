@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isText } from './http/body.js';
 import { unauthorized } from './http/replies.js';
 import { type Call, type OwnCall, type Reply, type Service, sessionOf } from './http/service.js';
 import { seconds } from './http/times.js';
@@ -134,8 +135,9 @@ const EXTENSIONS = ['external-net', 'port-security', 'security-group', 'standard
 
 function read<T>(schema: z.ZodType<T>, { body }: Call): T {
   const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  throw new Refusal(400, `Invalid input for operation: ${z.prettifyError(result.error)}.`, 'InvalidInput');
+  if (result.success && isText(body)) return result.data;
+  const why = result.success ? 'it has a character that cannot be kept' : z.prettifyError(result.error);
+  throw new Refusal(400, `Invalid input for operation: ${why}.`, 'InvalidInput');
 }
 
 function notFound(what: string, id: string | undefined): Refusal {

@@ -4,6 +4,7 @@ import { plainly, pythonic, Refusal } from '../model/refusal.js';
 /** Reads a body by a schema. @throws Refusal 400 in the words of the real services, whose schemas say the same. */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
   if (body === undefined || body === null || typeof body !== 'object') throw new Refusal(400, 'Malformed request body');
+  if (!isText(body)) throw new Refusal(400, 'Malformed request body: it has a character that cannot be kept');
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
@@ -49,4 +50,11 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
   let found = value;
   for (const key of path) found = typeof found === 'object' && found !== null ? Reflect.get(found, key) : undefined;
   return found;
+}
+
+/** False if a text in it has NUL or half a surrogate pair, which a JSON column of PostgreSQL does not take. */
+export function isText(value: unknown): boolean {
+  if (typeof value === 'string') return !value.includes('\u0000') && !/\p{Surrogate}/u.test(value);
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.entries(value).every(([key, part]) => isText(key) && isText(part));
 }
