@@ -129,6 +129,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     caches.Secret,
     unlessOwn(({ metadata }) => records.cloudsWithCredentials(metadata.namespace ?? '', metadata.name).map(keyOf)),
   );
+  // A create that a missing key pair made fail is not tried again by itself.
+  machines.follow(caches.KeyPair, ({ previous, current }) => {
+    if (!current || !isReady(current) || (previous && isReady(previous))) return [];
+    const waiting = INDEXES.cloud(current).flatMap((cloud) => records.ofCloud('VirtualMachine', cloud));
+    return waiting.filter((machine) => !isReady(machine)).map(keyOf);
+  });
   secrets.follow(caches.Cloud, ({ previous, current }) => [previous, current].flatMap(credentialsOf));
   for (const cache of [caches.VirtualMachine, caches.KeyPair])
     clouds.follow(cache, ({ previous, current }) => (previous && !current ? cloudOf(previous) : []));

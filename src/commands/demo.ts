@@ -39,14 +39,14 @@ async function run(values: unknown): Promise<void> {
   const start = async () => {
     print(`Dispatcher's demo: starting in ${dataDir} (log: demo.log there)`);
     const server = await startServer(config, systemEnvironment, log);
-    const { created, kept } = await applySamples(server.store).catch(async (error) => {
+    const { created, kept, machines } = await applySamples(server.store).catch(async (error) => {
       await server.close();
       throw error;
     });
     print(`The page is ${server.http}, the resource API ${server.https}. Declared now: ${created}; kept from before: ${kept}.`);
     print(`For kubectl, from here: npx dispatcher kubeconfig --data-dir ${dataDir} > kubeconfig\n`);
     const stopped = new AbortController();
-    const converged = watchConvergence(server.machines, process.stdout, untilConverged, stopped.signal);
+    const converged = watchConvergence(server.machines, machines, process.stdout, untilConverged, stopped.signal);
     const close = async () => {
       stopped.abort();
       await server.close();

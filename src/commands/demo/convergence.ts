@@ -13,10 +13,12 @@ export interface Screen {
 /**
  * Shows the machines as they converge: on a terminal a table that is drawn anew in place, elsewhere a line for each change.
  *
+ * @param expected how many there are at least, once all are known.
  * @param untilConverged resolve once every machine is Ready; else only when aborted.
  */
 export async function watchConvergence(
   machines: () => readonly PageRow[],
+  expected: number,
   screen: Screen,
   untilConverged: boolean,
   signal: AbortSignal,
@@ -40,7 +42,7 @@ export async function watchConvergence(
         screen.write(`${seconds().padStart(5)}s  ${text}\n`);
       }
     }
-    const converged = rows.length > 0 && rows.every(({ ready }) => ready === 'True');
+    const converged = rows.length >= expected && rows.every(({ ready }) => ready === 'True');
     if (converged && !told) screen.write(`All ${rows.length} machines are as declared, after ${seconds()} s.\n`);
     if (converged && screen.isTTY && !told) drawn = 0;
     told = converged;

@@ -12,10 +12,20 @@ const SAMPLES = fileURLToPath(new URL('../../../manifests/samples/', import.meta
 
 const manifestSchema = z.looseObject({ kind: z.string(), metadata: z.looseObject({ namespace: z.string().optional() }) });
 
+/** What became of the samples. */
+export interface AppliedSamples {
+  readonly created: number;
+  /** There already: as somebody left them. */
+  readonly kept: number;
+  /** How many of all are VirtualMachines. */
+  readonly machines: number;
+}
+
 /** Declares the samples, admitted as the resource API would. Those that are there already stay as they are. */
-export async function applySamples(store: Store, directory = SAMPLES): Promise<{ created: number; kept: number }> {
-  const count = { created: 0, kept: 0 };
-  for (const draft of await readSamples(directory)) {
+export async function applySamples(store: Store, directory = SAMPLES): Promise<AppliedSamples> {
+  const drafts = await readSamples(directory);
+  const count = { created: 0, kept: 0, machines: drafts.filter(({ kind }) => kind === 'VirtualMachine').length };
+  for (const draft of drafts) {
     try {
       await store.create(draft);
       count.created += 1;
