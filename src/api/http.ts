@@ -21,14 +21,9 @@ export interface PlainHttpOptions {
   readonly log: Logger;
   readonly version: string;
   readonly environment: Environment;
-  /** More to serve here, such as the older dialect, each at its path. */
-  readonly mounts?: Readonly<Record<string, express.RequestHandler>>;
 }
 
-/** The largest body here: nothing here takes much. */
-const BODY_LIMIT = '256kb';
-
-/** The plain-HTTP door: health, metrics, the status page, and the way to the resource API. It needs no token and shows no secret. */
+/** The plain-HTTP door: health, metrics, the status page, and the way to the resource API. It needs no token, shows no secret and reads no body. */
 export function plainHttp(options: PlainHttpOptions): express.Express {
   const { metrics, snapshot, resourceApiUrl, log, version, environment } = options;
   const app = express();
@@ -73,7 +68,6 @@ export function plainHttp(options: PlainHttpOptions): express.Express {
   app.use('/api/v2', (request, response) =>
     response.redirect(307, `${resourceApiUrl()}/apis/dispatcher.dev/v1alpha1${request.url}`),
   );
-  for (const [path, handler] of Object.entries(options.mounts ?? {})) app.use(path, express.json({ limit: BODY_LIMIT }), handler);
   app.use((request) => {
     throw unknownPath(request.path);
   });

@@ -112,21 +112,21 @@ async function serveResource(call: Call, user: User, onMutation: ResourceApiOpti
   const statusDelete = target.subresource === 'status' && method === 'DELETE';
   if (!handler || everywhere || statusDelete) throw methodNotAllowed(response, request, Object.keys(handlers));
   const verb = method === 'DELETE' && target.name === undefined ? 'deletecollection' : (VERBS[method] ?? 'read');
-  authorize(user, verb, describe(target));
   if (verb === 'read') {
+    authorize(user, verb, describe(target));
     if (target.name === undefined && flag(query, 'watch')) return watch(call);
     return reply(response, accepted, await handler(call));
   }
   const { kind } = target.definition;
-  let key = { kind, namespace: target.namespace ?? '', name: target.name ?? '' };
-  const told = (code: number) => query.get('dryRun') !== 'All' && onMutation?.({ user: user.name, verb, key, code });
+  const key = { kind, namespace: target.namespace ?? '', name: target.name ?? '' };
+  const tell = (code: number, changed = key) => onMutation?.({ user: user.name, verb, key: changed, code });
   try {
+    authorize(user, verb, describe(target));
     const answer = await handler(call);
-    key = answer.changed ?? key;
     reply(response, accepted, answer);
-    told(answer.code);
+    if (!answer.dryRun) tell(answer.code, answer.changed);
   } catch (error) {
-    told(REASONS[toApiError(error).reason]);
+    if (query.get('dryRun') !== 'All') tell(REASONS[toApiError(error).reason]);
     throw error;
   }
 }

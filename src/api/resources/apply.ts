@@ -70,5 +70,5 @@ async function keep(
   const owned = { ...draft, metadata: { ...draft.metadata, managedFields } };
   const options = { dryRun: dryRun(call) };
   const resource = live ? await call.context.store.update(owned, options) : await createdIn(call, owned, options);
-  return { code: live ? 200 : 201, body: showOne(call, resource), warnings, changed: keyOf(resource) };
+  return { code: live ? 200 : 201, body: showOne(call, resource), warnings, changed: keyOf(resource), dryRun: options.dryRun };
 }

@@ -43,4 +43,6 @@ export interface Answer {
   readonly warnings?: readonly string[];
   /** The resource that was changed, for the audit trail. */
   readonly changed?: ResourceKey;
+  /** Nothing was kept. */
+  readonly dryRun?: boolean;
 }

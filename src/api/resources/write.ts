@@ -33,7 +33,7 @@ export async function create(call: Call): Promise<Answer> {
     throw badRequest('metadata.resourceVersion', 'resourceVersion should not be set on objects to be created');
   }
   const resource = await createdIn(call, draft, { dryRun: dryRun(call) });
-  return { code: 201, body: showOne(call, resource), warnings, changed: keyOf(resource) };
+  return { code: 201, body: showOne(call, resource), warnings, changed: keyOf(resource), dryRun: dryRun(call) };
 }
 
 /** Answers PUT of a resource or its status. */
@@ -76,20 +76,18 @@ export async function patch(call: Call): Promise<Answer> {
 
 /** Answers DELETE of a resource. */
 export async function remove(call: Call): Promise<Answer> {
-  const { target, context, request, query } = call;
+  const { target, context, query } = call;
   const { definition, namespace = '', name = '' } = target;
   const options = deleteOptions(body(call), query);
   const left = await context.store.delete({ kind: definition.kind, namespace, name }, options).catch((error: unknown) => {
     if (!isStoreError(error, 'NotFound')) throw error;
     throw new ApiError('NotFound', `${qualifiedPlural(definition)} "${name}" not found`, {}, { cause: error });
   });
-  request.resume();
-  const changed = keyOf(left);
+  const told = { code: 200, changed: keyOf(left), dryRun: options.dryRun ?? false };
   // What waits for its finalizers is shown as it stands; what is gone is a success without an object, as in Kubernetes.
-  if (left.metadata.deletionTimestamp && left.metadata.finalizers?.length)
-    return { code: 200, body: showOne(call, left), changed };
+  if (left.metadata.deletionTimestamp && left.metadata.finalizers?.length) return { ...told, body: showOne(call, left) };
   const details = { name, group: definition.group, kind: definition.plural, uid: left.metadata.uid };
-  return { code: 200, body: success(details), changed };
+  return { ...told, body: success(details) };
 }
 
 /** Answers DELETE of a collection: everything that is chosen, as it stood when its page was read. */
@@ -116,7 +114,7 @@ export async function removeCollection(call: Call): Promise<Answer> {
     resourceVersion = listing.resourceVersion;
     from = listing.continue;
   } while (from !== undefined);
-  return { code: 200, body: showList(call, { items, resourceVersion }, chosen) };
+  return { code: 200, body: showList(call, { items, resourceVersion }, chosen), dryRun: options.dryRun ?? false };
 }
 
 function write(call: Call, old: Resource, manifest: unknown, draft: Draft): Promise<Resource> {
@@ -140,7 +138,7 @@ function givenOwners({ target }: Call, old: Resource, manifest: unknown, draft: 
 }
 
 function written(call: Call, { warnings }: Admitted, resource: Resource): Answer {
-  return { code: 200, body: showOne(call, resource), warnings, changed: keyOf(resource) };
+  return { code: 200, body: showOne(call, resource), warnings, changed: keyOf(resource), dryRun: dryRun(call) };
 }
 
 function body({ request }: Call): unknown {
