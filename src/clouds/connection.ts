@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
 import type { Environment } from '../environment.js';
 import { Catalog } from './catalog.js';
-import type { CloudDriver } from './driver.js';
+import type { CloudDriver, CloudKeyPair } from './driver.js';
 import { CloudObserver, type ObserverListener, type ObserverSettings } from './observer.js';
+import { SharedList } from './shared-list.js';
 
 /** What a cloud's owner may set, live. */
 export interface ConnectionSettings extends ObserverSettings {
@@ -17,6 +18,7 @@ export interface ConnectionSettings extends ObserverSettings {
 export class Connection {
   readonly observer: CloudObserver;
   readonly catalog: Catalog;
+  readonly keyPairs: SharedList<CloudKeyPair>;
   readonly #creating = new Set<string>();
   readonly #stop = new AbortController();
   #settings: ConnectionSettings;
@@ -32,6 +34,7 @@ export class Connection {
     this.#settings = settings;
     this.observer = new CloudObserver(driver, settings, environment, log, listener);
     this.catalog = new Catalog(driver, environment);
+    this.keyPairs = new SharedList(() => driver.listKeyPairs(), environment);
   }
 
   get settings(): ConnectionSettings {

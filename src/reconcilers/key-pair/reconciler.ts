@@ -23,6 +23,8 @@ import { FINALIZER, type KeyPairPlan, type KeyPairStep, plan } from './plan.js';
 const OWNED: ReadonlySet<string> = new Set(['Ready', 'Reconciling', 'Stalled']);
 /** How often a key pair is looked at without a cause: nobody tells when one is deleted. */
 const RECHECK_MS = 300_000;
+/** How old a list may be that several key pairs are looked up in: one call serves all. */
+const LIST_KEEP_MS = 30_000;
 /** How soon a Cloud that is not connected is looked for again. */
 const CLOUD_RECHECK_MS = 5_000;
 
@@ -71,10 +73,10 @@ export class KeyPairReconciler implements Reconciler {
     }
   }
 
-  async #converge(keyPair: KeyPair, { driver }: Connection, signal: AbortSignal): Promise<Outcome> {
+  async #converge(keyPair: KeyPair, { driver, keyPairs }: Connection, signal: AbortSignal): Promise<Outcome> {
     const { name } = keyPair.metadata;
     const wantedHash = digest(keyPair.spec.publicKey);
-    let there = (await driver.listKeyPairs(signal)).find((one) => one.name === name);
+    let there = (await keyPairs.get(LIST_KEEP_MS)).find((one) => one.name === name);
     const observation = { there, wantedHash, thereHash: there && digest(there.publicKey) };
     const made = plan(keyPair, observation);
     let current: Resource = keyPair;
@@ -82,10 +84,10 @@ export class KeyPairReconciler implements Reconciler {
       if (signal.aborted) return { kind: 'waiting', on: 'the next start', recheckAfterMs: 0 };
       switch (step) {
         case 'Import':
-          there = await driver.createKeyPair(name, keyPair.spec.publicKey, signal);
+          there = await driver.createKeyPair(name, keyPair.spec.publicKey, signal).finally(() => keyPairs.forget());
           break;
         case 'Delete':
-          await driver.deleteKeyPair(name, signal);
+          await driver.deleteKeyPair(name, signal).finally(() => keyPairs.forget());
           break;
         default:
           current = await this.#setFinalizer(current, step === 'AddFinalizer');
