@@ -344,7 +344,7 @@ describe('Cache', () => {
   });
 
   test.each(Array.from({ length: 30 }, (_, index) => index))(
-    'seed %i: through dropped and broken watches, forgotten history, late and overtaking events and failures, it ends as the store is',
+    'seed %i: through broken watches, forgotten history, late and overtaking events, and failures, it ends as the store is',
     async (seed) => {
       let calm = false;
       const faults: StoreFaults = {
