@@ -96,7 +96,7 @@ export class Cache {
     return namespace === undefined ? all : all.filter(({ metadata }) => metadata.namespace === namespace);
   }
 
-  /** Adds an index, at any time. What makes `valuesOf` fail stands under no value. @throws RangeError for a name that is taken. */
+  /** Adds an index, at any time. What makes `valuesOf` fail stands under no value. @throws RangeError for a taken name. */
   index(name: string, valuesOf: IndexFunction): void {
     if (this.#indexes.has(name)) throw new RangeError(`the cache of ${this.kind} has an index ${name} already`);
     const index = new Index((resource) => {
