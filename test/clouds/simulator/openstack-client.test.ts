@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { simulate } from './support.js';
+import { simulate } from '../../support/simulator.js';
 
 const CLIENT = process.env.OPENSTACK_CLIENT ?? '/usr/bin/openstack';
 const isThere = existsSync(CLIENT);

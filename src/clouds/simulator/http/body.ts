@@ -17,6 +17,12 @@ function words(issue: z.core.$ZodIssue, body: unknown): string {
     const missing = `'${String(issue.path.at(-1))}' is a required property`;
     return issue.path.length < 2 ? missing : about(issue.path.slice(0, -1), body, missing);
   }
+  // A key that is refused is told of the object that has it.
+  if (issue.code === 'invalid_key') {
+    const pattern = "'^[a-zA-Z0-9-_:. ]{1,255}$'";
+    const key = pythonic(issue.path.at(-1));
+    return about(issue.path.slice(0, -1), body, `${key} does not match any of the regexes: ${pattern}`);
+  }
   return about(issue.path, body, why(issue, value));
 }
 
@@ -37,12 +43,14 @@ function why(issue: z.core.$ZodIssue, value: unknown): string {
   if (issue.code === 'too_big') {
     return typeof value === 'number' ? `${shown} is greater than the maximum of ${issue.maximum}` : `${shown} is too long`;
   }
-  if (issue.code === 'invalid_type')
+  if (issue.code === 'invalid_type') {
     return `${shown} is not of type '${issue.expected === 'record' ? 'object' : issue.expected}'`;
-  if (issue.code === 'invalid_format')
-    return `${shown} does not match '${issue.pattern?.replace(/^\/|\/$/g, '').replaceAll('\\/', '/') ?? ''}'`;
+  }
+  if (issue.code === 'invalid_format' && issue.format === 'regex') {
+    const pattern = issue.pattern?.replace(/^\/|\/$/g, '').replaceAll('\\/', '/') ?? '';
+    return `${shown} does not match '${pattern}'`;
+  }
   if (issue.code === 'invalid_value') return `${shown} is not one of ${pythonic(issue.values)}`;
-  if (issue.code === 'invalid_key') return `${shown} does not match any of the regexes: '^[a-zA-Z0-9-_:. ]{1,255}$'`;
   return `${shown} is not valid under any of the given schemas`;
 }
 

@@ -23,14 +23,14 @@ export const tagsSchema = z
 /** A name as Nova takes it. */
 export const nameSchema = z.string().trim().min(1).max(255);
 /** An id of an image, which must look like one. */
-export const imageIdSchema = z.union([z.uuid(), z.literal('')]);
+export const imageIdSchema = z.union([z.guid(), z.literal('')]);
 /** An id of a flavor. */
 export const flavorIdSchema = z.union([z.string(), z.int().transform(String)]);
 
 const networkList = z.array(
   z.union([
-    z.strictObject({ uuid: z.uuid(), fixed_ip: z.string().optional(), tag: z.string().optional() }),
-    z.strictObject({ port: z.uuid(), tag: z.string().optional() }),
+    z.strictObject({ uuid: z.guid(), fixed_ip: z.string().optional(), tag: z.string().optional() }),
+    z.strictObject({ port: z.guid(), tag: z.string().optional() }),
   ]),
 );
 type Networks = z.infer<typeof networkList> | 'auto' | 'none' | undefined;

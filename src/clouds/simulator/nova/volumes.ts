@@ -10,7 +10,7 @@ import type { NovaCall } from './call.js';
 import { findServer } from './servers.js';
 
 const attachBody = z.object({
-  volumeAttachment: z.looseObject({ volumeId: z.uuid(), device: z.string().nullish() }),
+  volumeAttachment: z.looseObject({ volumeId: z.guid(), device: z.string().nullish() }),
 });
 
 type Attachment = ServerRecord['volumes'][number];

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
-import type { Knobs } from '../../../src/clouds/simulator/knobs.js';
-import type { SimulatorPersistence } from '../../../src/clouds/simulator/persistence.js';
-import { type Simulator, startSimulator } from '../../../src/clouds/simulator/simulator.js';
-import { type Environment, systemEnvironment } from '../../../src/environment.js';
+import type { Knobs } from '../../src/clouds/simulator/knobs.js';
+import type { SimulatorPersistence } from '../../src/clouds/simulator/persistence.js';
+import { type Simulator, startSimulator } from '../../src/clouds/simulator/simulator.js';
+import { type Environment, systemEnvironment } from '../../src/environment.js';
 
 /** The image that all examples use, and a network to be on. */
 export const IMAGE = '11111111-1111-4111-8111-111111111111';
