@@ -5,7 +5,6 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type pg from 'pg';
-import pino from 'pino';
 import { z } from 'zod';
 import { systemEnvironment } from '../../src/environment.js';
 import { createCipher } from '../../src/store/encryption.js';
@@ -14,10 +13,8 @@ import { completeBinaries, findBinaries, program } from '../../src/store/postgre
 import { openHome } from '../../src/store/postgres/embedded/home.js';
 import { initialize } from '../../src/store/postgres/embedded/postmaster.js';
 import { migrate } from '../../src/store/postgres/migrate.js';
-import { openPostgresStore, type PostgresStore } from '../../src/store/postgres/open.js';
-
-/** No log: what a test wants to know it asks for. */
-export const silent = pino({ level: 'silent' });
+import { openPostgresStore, type PostgresStore, type PostgresStoreOptions } from '../../src/store/postgres/open.js';
+import { silentLog } from './log.js';
 
 /** The same key in all tests, so that a store can be opened again. */
 export const testCipher = createCipher({ id: 'test', key: Buffer.alloc(32, 7) });
@@ -25,8 +22,8 @@ export const testCipher = createCipher({ id: 'test', key: Buffer.alloc(32, 7) })
 /** A database of a test file's own. */
 export interface TestDatabase {
   readonly connectionString: string;
-  /** Opens a store on it; closed with the database. */
-  open(): Promise<PostgresStore>;
+  /** Opens a store on it, as one more replica would; closed with the database. */
+  open(options?: Partial<PostgresStoreOptions>): Promise<PostgresStore>;
   /** A plain connection, as psql makes one; closed with the database. */
   connect(): Promise<pg.Client>;
   /** Closes all, and drops the database. */
@@ -42,12 +39,13 @@ export async function makeDatabase(): Promise<TestDatabase> {
   const closers: Array<() => Promise<void>> = [];
   return {
     connectionString,
-    async open() {
+    async open(options = {}) {
       const store = await openPostgresStore({
         connectionString,
         cipher: testCipher,
         environment: systemEnvironment,
-        log: silent,
+        log: silentLog,
+        ...options,
       });
       closers.push(once(() => store.close()));
       return store;
@@ -115,7 +113,7 @@ async function startCluster(): Promise<Cluster> {
   stopWithThisProcess(server.pid ?? 0, base);
   await answers(cluster);
   await administer(cluster, `CREATE DATABASE ${TEMPLATE}`);
-  await migrate(urlOf(cluster, TEMPLATE), silent);
+  await migrate(urlOf(cluster, TEMPLATE), silentLog);
   await writeFile(ready, JSON.stringify(cluster));
   return cluster;
 }

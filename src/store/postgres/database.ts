@@ -48,9 +48,9 @@ export function newClient(connectionString: string): pg.Client {
 /** Every query has its index; a plan made and kept while the table was small would not use it once it is large. */
 const SESSION = `-c timezone=UTC -c lock_timeout=${LOCK_TIMEOUT_MS} -c enable_seqscan=off`;
 
-/** Options in the URL replace those given beside it, so ours go there too. */
+/** Options in the URL replace those given beside it, so ours go there too: behind them, since the last one counts. */
 function inUtc(connectionString: string): string {
-  return connectionString.replace(/([?&]options=)/, `$1${encodeURIComponent(SESSION)}%20`);
+  return connectionString.replace(/([?&]options=[^&]*)/, `$1%20${encodeURIComponent(SESSION)}`);
 }
 
 /**

@@ -44,17 +44,17 @@ export class Feed {
     this.#running = this.#run();
   }
 
-  /** The history of a kind; begins with the first call. */
-  history(kind: string): Promise<History> {
+  /** The history of a kind; begins with the first call. @throws StoreError Unavailable. */
+  async history(kind: string): Promise<History> {
+    this.#checkOpen();
     const known = this.#histories.get(kind);
     if (known) return known;
-    if (this.#closing.signal.aborted) return Promise.reject(new StoreError('Unavailable', 'the store is closed'));
-    const loading = this.options.load(kind).then(({ items, version }) => this.begin(kind, items, version));
+    const loading = this.#load(kind);
     this.#histories.set(kind, loading);
-    loading.catch(() => {
+    return loading.catch((error: unknown) => {
       if (this.#histories.get(kind) === loading) this.#histories.delete(kind);
+      throw error;
     });
-    return loading;
   }
 
   /** The history of a kind, if it has begun. */
@@ -90,6 +90,16 @@ export class Feed {
     this.nudge();
     await this.#running;
     this.#endAll(new StoreError('Unavailable', 'the store is closed'));
+  }
+
+  async #load(kind: string): Promise<History> {
+    const { items, version } = await this.options.load(kind);
+    this.#checkOpen();
+    return this.begin(kind, items, version);
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted) throw new StoreError('Unavailable', 'the store is closed');
   }
 
   async #run(): Promise<void> {

@@ -84,8 +84,7 @@ export function toResource(row: Row, extra: Readonly<Record<string, unknown>> = 
 /** What of a draft is written, under the name and namespace that were found right. */
 export function toRow(draft: Draft, namespace: string, name: string): WrittenRow {
   const { apiVersion: _apiVersion, kind, metadata, spec, status, ...extra } = draft;
-  const { labels, annotations, finalizers, ownerReferences, generateName } = metadata;
-  const managedFields: unknown = Reflect.get(metadata, 'managedFields');
+  const { labels, annotations, finalizers, ownerReferences, generateName, managedFields } = metadata;
   return {
     kind,
     namespace,
