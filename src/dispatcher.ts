@@ -105,6 +105,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         for (const resource of records.ofCloud('VirtualMachine', cloud)) {
           if (before === undefined || !isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
         }
+        for (const resource of records.ofCloud('KeyPair', cloud))
+          if (!isReady(resource)) keyPairs.enqueue(keyOf(resource), 'resync');
       },
     };
   }
@@ -138,6 +140,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   secrets.follow(caches.Cloud, ({ previous, current }) => [previous, current].flatMap(credentialsOf));
   for (const cache of [caches.VirtualMachine, caches.KeyPair])
     clouds.follow(cache, ({ previous, current }) => (previous && !current ? cloudOf(previous) : []));
+  caches.KeyPair.onChange(({ previous, current }) => {
+    if (!current || !isReady(current) || (previous && isReady(previous))) return;
+    for (const resource of records.virtualMachinesWithKeyPair(current)) if (!isReady(resource)) machines.enqueue(keyOf(resource));
+  });
   if (metrics) caches.VirtualMachine.onChange(({ previous, current }) => metrics.virtualMachineChanged(previous, current));
 
   const reconcilers: Runnable = {
@@ -202,6 +208,7 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
   caches.VirtualMachine.index('uid', INDEXES.uid);
   caches.VirtualMachine.index('cloud', INDEXES.cloud);
   caches.VirtualMachine.index('userDataSecret', INDEXES.userDataSecret);
+  caches.VirtualMachine.index('keyName', INDEXES.keyName);
   caches.KeyPair.index('cloud', INDEXES.cloud);
   caches.Cloud.index('credentials', INDEXES.credentials);
   return caches;

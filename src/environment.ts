@@ -29,12 +29,20 @@ export function sleep(environment: Environment, ms: number, signal?: AbortSignal
   });
 }
 
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The real thing. Timers do not keep the process alive. */
 export const systemEnvironment: Environment = {
   now: () => new Date(),
   after: (ms, callback) => {
-    const timer = setTimeout(callback, ms);
-    timer.unref();
+    let timer: NodeJS.Timeout;
+    // Node fires a longer timer at once.
+    const wait = (left: number) => {
+      const now = Math.min(left, LONGEST_TIMER_MS);
+      timer = setTimeout(() => (left > now ? wait(left - now) : callback()), now);
+      timer.unref();
+    };
+    wait(ms);
     return () => clearTimeout(timer);
   },
   random: Math.random,

@@ -17,6 +17,12 @@ export const INDEXES = {
     const cloud = textAt(resource.spec, 'cloudRef', 'name');
     return cloud === undefined ? [] : [cloud];
   },
+  /** VirtualMachines by `cloud/key pair` that they boot with. */
+  keyName: (resource: Resource): string[] => {
+    const cloud = textAt(resource.spec, 'cloudRef', 'name');
+    const name = textAt(resource.spec, 'keyName');
+    return cloud !== undefined && name !== undefined ? [`${cloud}/${name}`] : [];
+  },
   /** VirtualMachines by `namespace/Secret` that their user data is from. */
   userDataSecret: (resource: Resource): string[] => {
     const name = textAt(resource.spec, 'userDataFrom', 'secretRef', 'name');
@@ -67,6 +73,12 @@ export class Records {
   /** The Clouds whose credentials a Secret holds. */
   cloudsWithCredentials(namespace: string, name: string): readonly Resource[] {
     return this.caches.Cloud.byIndex('credentials', `${namespace}/${name}`);
+  }
+
+  /** The VirtualMachines that boot with a KeyPair. */
+  virtualMachinesWithKeyPair(keyPair: Resource): readonly Resource[] {
+    const cloud = textAt(keyPair.spec, 'cloudRef', 'name');
+    return this.caches.VirtualMachine.byIndex('keyName', `${cloud}/${keyPair.metadata.name}`);
   }
 
   /** The VirtualMachines whose user data a Secret holds. */

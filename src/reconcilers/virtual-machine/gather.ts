@@ -8,6 +8,10 @@ import type { Resource } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Bound, CloudFacts, Observation, Resolved, UserData } from './observation.js';
 
+/** How long a list of key pairs serves; and how soon one is asked for again for the sake of a name that it lacks. */
+const KEY_PAIRS_KEEP_MS = 300_000;
+const KEY_PAIRS_MISS_MS = 5_000;
+
 /** What one reconcile pass has found out by itself. Gone when the pass ends: nothing in it is older than the pass. */
 export interface Findings {
   held?: string;
@@ -84,13 +88,22 @@ export function gather(
 }
 
 /** Looks up what names in the spec stand for. @throws CloudError as the lists do. */
-export async function resolve(vm: VirtualMachine, catalog: Catalog): Promise<Resolved> {
-  const [image, flavor, networks] = await Promise.all([
+export async function resolve(vm: VirtualMachine, { catalog, keyPairs }: Connection): Promise<Resolved> {
+  const [image, flavor, networks, keyName] = await Promise.all([
     catalog.resolve('image', vm.spec.image),
     catalog.resolve('flavor', vm.spec.flavor),
     resolveNetworks(vm.spec.networks, catalog),
+    resolveKeyName(vm.spec.keyName, keyPairs),
   ]);
-  return { image, flavor, networks };
+  return { image, flavor, networks, keyName };
+}
+
+async function resolveKeyName(keyName: string | undefined, keyPairs: Connection['keyPairs']): Promise<Resolved['keyName']> {
+  if (keyName === undefined) return { kind: 'found', value: undefined };
+  for (const maxAgeMs of [KEY_PAIRS_KEEP_MS, KEY_PAIRS_MISS_MS]) {
+    if ((await keyPairs.get(maxAgeMs)).some(({ name }) => name === keyName)) return { kind: 'found', value: keyName };
+  }
+  return { kind: 'missing', message: `no key pair has the name "${keyName}"` };
 }
 
 async function resolveNetworks(networks: VirtualMachine['spec']['networks'], catalog: Catalog): Promise<Resolved['networks']> {

@@ -40,6 +40,7 @@ export interface Resolved {
   readonly image: Resolution;
   readonly flavor: Resolution;
   readonly networks: Resolution<'none' | readonly string[] | undefined>;
+  readonly keyName: Resolution<string | undefined>;
 }
 
 /** All that a plan for a VirtualMachine looks at beside the declaration and the time. Facts only. */

@@ -87,7 +87,7 @@ export class Pass {
   async #performInCloud(step: Step, observation: Observation, signal: AbortSignal): Promise<void> {
     const { connection } = this;
     if (!connection) throw new CloudError('Unavailable', `no connection to Cloud ${this.#stored.spec.cloudRef.name}`);
-    const { driver, observer, catalog } = connection;
+    const { driver, observer } = connection;
     const owner = ownerTag(
       this.installation,
       this.#stored.metadata.uid,
@@ -104,7 +104,7 @@ export class Pass {
         return;
       }
       case 'Resolve':
-        this.findings.resolved = await resolve(this.#stored, catalog);
+        this.findings.resolved = await resolve(this.#stored, connection);
         return;
       case 'Create':
         return this.#create(connection, observation, signal);

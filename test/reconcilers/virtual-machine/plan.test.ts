@@ -62,6 +62,7 @@ const RESOLVED: Observation['resolved'] = {
   image: found('image-1', 'cirros'),
   flavor: found('1', 'tiny'),
   networks: { kind: 'found', value: undefined },
+  keyName: { kind: 'found', value: undefined },
 };
 
 function seen(
