@@ -29,7 +29,7 @@ export function planPresent(vm: VirtualMachine, observation: Observation, server
     case 'Deleted':
       return progressing('Deleting', `server ${server.id} is being deleted`, { on: 'deletion', moving: true });
     case 'Building':
-      return planBuilding(vm, server, cloud, now);
+      return planBuilding(vm, observation, server, cloud, now);
     case 'Error':
       return planError(vm, observation, server);
     case 'Rebooting':
@@ -48,19 +48,21 @@ export function planPresent(vm: VirtualMachine, observation: Observation, server
   }
 }
 
-function planBuilding(vm: VirtualMachine, server: Server, cloud: UsableCloud, now: Date): Plan {
+function planBuilding(vm: VirtualMachine, observation: Observation, server: Server, cloud: UsableCloud, now: Date): Plan {
   const since = Date.parse(vm.status?.ledger?.at ?? server.createdAt);
   const deadline = new Date(since + cloud.buildTimeoutMs);
   if (vm.status?.builtAt)
     return progressing('Building', `server ${server.id} is being built again`, { on: 'the build', moving: true });
   if (now < deadline)
     return progressing('Building', `server ${server.id} is being built`, { on: 'the build', moving: true, until: deadline });
+  // It may have been built while the cloud could not be observed.
+  if (!observation.askedById) return steps('Building', [{ kind: 'AskById', id: server.id }]);
   return planFailedBuild(vm, server, `it was not built within ${cloud.buildTimeoutMs / 1000} s`);
 }
 
 function planError(vm: VirtualMachine, observation: Observation, server: Server): Plan {
-  // The fault of a server that never had a host is told by a get only.
-  if (server.fault === undefined && !observation.askedById) return steps('ServerInError', [{ kind: 'AskById', id: server.id }]);
+  // The fault of a server that never had a host is told by a get only; and what follows may delete it.
+  if (!observation.askedById) return steps('ServerInError', [{ kind: 'AskById', id: server.id }]);
   const fault = server.fault ?? 'the cloud reports state Error and says no more';
   if (vm.status?.builtAt === undefined) return planFailedBuild(vm, server, fault);
   if (vm.spec.onChange === 'Replace' && !vm.spec.protected) {

@@ -19,6 +19,7 @@ import {
   stalled,
   steps,
   type UsableCloud,
+  uncertain,
   waiting,
 } from './verdict.js';
 
@@ -42,7 +43,7 @@ function planWhile(vm: VirtualMachine, observation: Observation, now: Date): Pla
   if (vm.spec.paused)
     return waiting(condition('Ready', 'Unknown', 'Paused', 'spec.paused is true: nothing is done'), { on: 'spec.paused' });
   const { cloud } = observation;
-  if (cloud.kind === 'unusable') return progressing(cloud.reason, cloud.message, { on: 'the Cloud' });
+  if (cloud.kind === 'unusable') return uncertain(cloud.reason, cloud.message, { on: 'the Cloud' });
   if (cloud.kind === 'connecting') return connecting(vm, cloud.trouble);
   const acting = planManaged(vm, observation, cloud, now);
   return vm.spec.management === 'Observe' ? onlyShown(acting) : acting;

@@ -102,6 +102,12 @@ export function stalled(reason: string, message: string, wait: Wait = { on: 'a c
   return { steps: [], act: true, conditions: under(reason, message, 'Stalled'), wait };
 }
 
+/** A plan that waits for something that must be there before anything can be said or done. */
+export function uncertain(reason: string, message: string, wait: Wait): Plan {
+  const conditions = [condition('Ready', 'Unknown', reason, message), condition('Reconciling', 'True', reason, message)];
+  return { steps: [], act: true, conditions, wait };
+}
+
 /** A plan that waits, with just this said. */
 export function waiting(said: ProposedCondition, wait: Wait): Plan {
   return { steps: [], act: true, conditions: [said], wait };

@@ -379,14 +379,20 @@ const CASES: readonly Case[] = [
     ready: 'Building',
   },
   {
-    reason: '202 is no promise: a build that hangs is counted and deleted',
+    reason: 'a build that is late by an old observation may long be done: it is asked for',
     given: { status: { ...BUILDING, ledger: { ...LEDGER, at: at(-601).toISOString() } } },
     seen: seen(present({ state: 'Building' })),
+    steps: ['AskById'],
+  },
+  {
+    reason: '202 is no promise: a build that hangs is counted and deleted',
+    given: { status: { ...BUILDING, ledger: { ...LEDGER, at: at(-601).toISOString() } } },
+    seen: seen({ ...present({ state: 'Building' }), askedById: true }),
     steps: ['RecordFailure', 'Delete'],
     ready: 'BuildFailed',
   },
   {
-    reason: 'the reason of an error is asked for where the list has none',
+    reason: 'before an error counts, the server is asked for',
     given: { status: BUILDING },
     seen: seen(present({ state: 'Error' })),
     steps: ['AskById'],
@@ -394,13 +400,13 @@ const CASES: readonly Case[] = [
   {
     reason: 'a failed build is counted once',
     given: { status: { ...BUILDING, failures: { count: 1, at: NOW.toISOString(), message: 'x', id: 's1' } } },
-    seen: seen(present({ state: 'Error', fault: 'no host' })),
+    seen: seen({ ...present({ state: 'Error', fault: 'no host' }), askedById: true }),
     steps: ['Delete'],
   },
   {
     reason: 'the fourth failure stalls, in the words of the cloud',
     given: { status: { ...BUILDING, failures: { count: 3, at: NOW.toISOString(), message: 'x', id: 's0' } } },
-    seen: seen(present({ state: 'Error', fault: 'no host' })),
+    seen: seen({ ...present({ state: 'Error', fault: 'no host' }), askedById: true }),
     steps: ['RecordFailure', 'Delete'],
     ready: 'BuildFailed',
     stalled: true,
@@ -421,7 +427,7 @@ const CASES: readonly Case[] = [
   {
     reason: 'a server that ran and is in error may hold data: it is left',
     given: { status: BOUND },
-    seen: seen(present({ state: 'Error', fault: 'disk' })),
+    seen: seen({ ...present({ state: 'Error', fault: 'disk' }), askedById: true }),
     steps: [],
     ready: 'ServerInError',
     stalled: true,
@@ -429,7 +435,7 @@ const CASES: readonly Case[] = [
   {
     reason: 'unless replacement is declared',
     given: { spec: { onChange: 'Replace' }, status: BOUND },
-    seen: seen(present({ state: 'Error', fault: 'disk' })),
+    seen: seen({ ...present({ state: 'Error', fault: 'disk' }), askedById: true }),
     steps: ['Delete'],
   },
   // adoption and observation
