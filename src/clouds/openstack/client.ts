@@ -7,7 +7,7 @@ import { type FailedCall, fromResponse, fromTransport } from './errors.js';
 import { type Credentials, identityUrl, type ProjectReference, type Service, Session, type Token } from './keystone.js';
 
 /** A call to one of the services. */
-export interface ServiceCall extends FailedCall {
+interface ServiceCall extends FailedCall {
   readonly service: Service | 'identity';
   readonly method: TransportRequest['method'];
   /** The whole address, from the service's endpoint (without a slash at its end). */

@@ -33,7 +33,7 @@ export interface Token {
 }
 
 /** What a {@link Session} is made with. */
-export interface SessionOptions {
+interface SessionOptions {
   readonly credentials: Credentials;
   readonly project?: ProjectReference | undefined;
   readonly region?: string | undefined;

@@ -12,7 +12,7 @@ const TAG_LENGTH = 60;
 const INSTALLATION_LENGTH = 8;
 
 /** What of a server concerns ownership. */
-export type Ownership = Pick<Server, 'owner' | 'ownerTagWhole' | 'metadata' | 'tags'>;
+type Ownership = Pick<Server, 'owner' | 'ownerTagWhole' | 'metadata' | 'tags'>;
 
 /** Takes the owner tag out of a server's metadata and tags. `tags` undefined: this cloud has none. */
 export function readOwnership(

@@ -26,7 +26,7 @@ export const novaServerSchema = z.object({
 });
 
 /** See {@link novaServerSchema}. */
-export type NovaServer = z.infer<typeof novaServerSchema>;
+type NovaServer = z.infer<typeof novaServerSchema>;
 
 /** True if so much is missing that nobody can say whose it is. */
 export function isPart(server: NovaServer): boolean {
