@@ -24,8 +24,8 @@ export interface TestDatabase {
   readonly connectionString: string;
   /** Opens a store on it, as one more replica would; closed with the database. */
   open(options?: Partial<PostgresStoreOptions>): Promise<PostgresStore>;
-  /** A plain connection, as psql makes one; closed with the database. */
-  connect(): Promise<pg.Client>;
+  /** A plain connection, as psql makes one, to this database or another of the server; closed with the database. */
+  connect(database?: string): Promise<pg.Client>;
   /** Closes all, and drops the database. */
   drop(): Promise<void>;
 }
@@ -50,8 +50,8 @@ export async function makeDatabase(): Promise<TestDatabase> {
       closers.push(once(() => store.close()));
       return store;
     },
-    async connect() {
-      const client = await connect(connectionString, 'psql');
+    async connect(database = name) {
+      const client = await connect(urlOf(server, database), 'psql');
       closers.push(once(() => client.end()));
       return client;
     },

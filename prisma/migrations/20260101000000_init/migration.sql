@@ -50,7 +50,9 @@ CREATE TABLE resources (
   CONSTRAINT "annotations must be an object of strings"
     CHECK (jsonb_typeof(annotations) = 'object' AND NOT jsonb_path_exists(annotations, '$.* ? (@.type() != "string")')),
   CONSTRAINT "finalizers must not hold null" CHECK (array_position(finalizers, NULL) IS NULL),
-  CONSTRAINT "owner_references must be an array" CHECK (jsonb_typeof(owner_references) = 'array'),
+  CONSTRAINT "owner_references must hold apiVersion, kind, name and uid" CHECK (owner_references = '[]' OR
+    jsonb_path_query_array(owner_references, '$[*] ? (@.apiVersion.type() == "string" && @.kind.type() == "string" &&
+      @.name.type() == "string" && @.uid.type() == "string")') = owner_references),
   CONSTRAINT "extra and other_metadata must be objects"
     CHECK (jsonb_typeof(extra) = 'object' AND jsonb_typeof(other_metadata) = 'object'),
   CONSTRAINT "a Secret is written through the API, which encrypts it"

@@ -26,8 +26,11 @@ export function openPool(connectionString: string, size: number, log: Logger): p
     max: size,
     keepAlive: true,
     connectionTimeoutMillis: 10_000,
+    query_timeout: QUERY_TIMEOUT_MS + 5_000,
     types,
   });
+  // One that breaks while it is lent out, between two queries, would end the process; the next query fails all the same.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => log.warn({ error: messageOf(error) }, 'a database connection was lost'));
   return pool;
 }
@@ -40,13 +43,15 @@ export function newClient(connectionString: string): pg.Client {
     application_name: 'dispatcher watch',
     keepAlive: true,
     connectionTimeoutMillis: 10_000,
-    query_timeout: 30_000,
+    query_timeout: QUERY_TIMEOUT_MS + 5_000,
     types,
   });
 }
 
+/** How long a query may take: longer than any of ours does, shorter than a person waits for a connection that is dead. */
+const QUERY_TIMEOUT_MS = 30_000;
 /** Every query has its index; a plan made and kept while the table was small would not use it once it is large. */
-const SESSION = `-c timezone=UTC -c lock_timeout=${LOCK_TIMEOUT_MS} -c enable_seqscan=off`;
+const SESSION = `-c timezone=UTC -c lock_timeout=${LOCK_TIMEOUT_MS} -c statement_timeout=${QUERY_TIMEOUT_MS} -c enable_seqscan=off`;
 
 /** Options in the URL replace those given beside it, so ours go there too: behind them, since the last one counts. */
 function inUtc(connectionString: string): string {

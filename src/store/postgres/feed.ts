@@ -149,7 +149,10 @@ export class Feed {
         );
         for (const [kind, history] of histories) {
           const rows = changes.rows.filter((row) => row.kind === kind && row.version > history.position);
-          history.add([...this.#toChanges(rows)], changes.upTo);
+          history.add(
+            rows.map((row) => toChange(row, this.options.secrets)),
+            changes.upTo,
+          );
         }
         more = changes.more;
       } catch (error) {
@@ -157,17 +160,6 @@ export class Feed {
         // So long away that deletions were forgotten, or another database: only a new list can tell what stands.
         this.options.log.warn({ error: error.message }, 'all watches are ended: they have to list again');
         this.#endAll(error);
-      }
-    }
-  }
-
-  *#toChanges(rows: readonly ChangedRow[]): Iterable<Omit<Change, 'previous' | 'since'>> {
-    for (const row of rows) {
-      try {
-        yield toChange(row, this.options.secrets);
-      } catch (error) {
-        // One Secret that cannot be decrypted must not keep the others from being told.
-        this.options.log.error({ error: messageOf(error), uid: row.uid }, 'a change is not told: it cannot be read');
       }
     }
   }
@@ -190,8 +182,8 @@ export class Feed {
   }
 }
 
-/** A changed row as a change. @throws StoreError Unavailable for a Secret that cannot be decrypted. */
+/** A changed row as a change. */
 export function toChange(row: ChangedRow, secrets: SecretCodec): Omit<Change, 'previous' | 'since'> {
   const { version, deleted, created_version } = row;
-  return { object: secrets.read({ ...row, resource_version: version }), version, createdVersion: created_version, deleted };
+  return { object: secrets.readAnyway({ ...row, resource_version: version }), version, createdVersion: created_version, deleted };
 }

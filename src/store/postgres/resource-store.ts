@@ -43,13 +43,13 @@ export class ResourceStore implements Store {
   constructor({ connectionString, pool, cipher, environment, log, version }: ResourceStoreOptions) {
     this.#pool = pool;
     this.#environment = environment;
-    this.#secrets = new SecretCodec(cipher);
+    this.#secrets = new SecretCodec(cipher, log);
     this.#writes = new WriteQueue(pool, this.#secrets, log);
     this.#seen = version;
     this.leases = new PostgresLeases(pool);
     const load = async (kind: string) => {
       const { rows, version: at } = await this.#readPage(kind, {}, {});
-      return { items: rows.map((row) => this.#secrets.read(row)), version: at };
+      return { items: rows.map((row) => this.#secrets.readAnyway(row)), version: at };
     };
     this.#feed = new Feed({ connectionString, environment, log, secrets: this.#secrets, load });
   }
@@ -61,7 +61,7 @@ export class ResourceStore implements Store {
 
   async list(kind: string, selection: Selection = {}, page: { limit?: number; continue?: string } = {}): Promise<Listing> {
     const { rows, version, ...rest } = await this.#readPage(kind, selection, page);
-    const read = rows.map((row) => this.#secrets.read(row));
+    const read = rows.map((row) => this.#secrets.readAnyway(row));
     // Who lists a whole kind is about to watch it: the history begins with the same objects, in the same memory.
     const isWhole =
       selection.namespace === undefined && !selection.labels?.length && page.continue === undefined && !rest.continue;

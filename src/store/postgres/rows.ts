@@ -59,6 +59,7 @@ export interface Row extends WrittenRow {
 /** A row as the resource it is. `extra` holds what stands beside metadata, spec and status: decrypted, for a Secret. */
 export function toResource(row: Row, extra: Readonly<Record<string, unknown>> = row.extra): Resource {
   return {
+    ...extra,
     apiVersion: apiVersionOf(kindNamed(row.kind)),
     kind: row.kind,
     metadata: {
@@ -77,7 +78,6 @@ export function toResource(row: Row, extra: Readonly<Record<string, unknown>> = 
     },
     ...(row.spec !== null && { spec: row.spec }),
     ...(row.status !== null && { status: row.status }),
-    ...extra,
   };
 }
 

@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import { formatKey, type Resource } from '../../resources/metadata.js';
 import type { Cipher } from '../encryption.js';
 import { StoreError } from '../errors.js';
+import { messageOf } from './connection.js';
 import { type Row, toResource, type WrittenRow } from './rows.js';
 
 const dataSchema = z.record(z.string(), z.string());
@@ -26,13 +28,27 @@ export function mergeStringData(row: WrittenRow): WrittenRow {
 
 /** Turns rows into resources, and keeps the data of Secrets as ciphertext in the rows. */
 export class SecretCodec {
-  constructor(private readonly cipher: Cipher) {}
+  constructor(
+    private readonly cipher: Cipher,
+    private readonly log: Logger,
+  ) {}
 
   /** @throws StoreError Unavailable for a Secret whose data cannot be decrypted: never one without data. */
   read(row: Row): Resource {
     if (row.kind !== 'Secret') return toResource(row);
     const { encrypted, ...rest } = sealedSchema.parse(row.extra);
     return toResource(row, encrypted === undefined ? rest : { ...rest, data: this.#open(row, encrypted) });
+  }
+
+  /** As {@link read}, but a Secret that cannot be decrypted comes without data, and is logged: it must not hide the others. */
+  readAnyway(row: Row): Resource {
+    try {
+      return this.read(row);
+    } catch (error) {
+      this.log.error({ error: messageOf(error), key: formatKey(row) }, 'a Secret is told without its data');
+      const { encrypted: _unreadable, ...rest } = row.extra;
+      return toResource(row, rest);
+    }
   }
 
   /**

@@ -9,12 +9,15 @@ import { keyOfWrite, type Outcome, type Write, writeBatch } from './write-batch.
 
 /** Writes in one transaction at most: long enough to be cheap, short enough that others have their turn. */
 const BATCH_SIZE = 1_000;
+/** Characters of JSON in one transaction at most, unless a single write has more. */
+const BATCH_LENGTH = 8_000_000;
 /** How often a batch that did not get its turn is tried again; each try waits for the lock timeout. */
 const TRIES = 5;
 
 interface Waiting {
   readonly write: Write;
   readonly key: string;
+  readonly length: number;
   readonly dryRun: boolean;
   readonly resolve: (row: Row) => void;
   readonly reject: (error: StoreError) => void;
@@ -39,7 +42,8 @@ export class WriteQueue {
   submit(write: Write, dryRun: boolean): Promise<Row> {
     if (this.#closed) return Promise.reject(new StoreError('Unavailable', 'the store is closed'));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ write, key: formatKey(keyOfWrite(write)), dryRun, resolve, reject });
+      const key = formatKey(keyOfWrite(write));
+      this.#waiting.push({ write, key, length: JSON.stringify(write).length, dryRun, resolve, reject });
       // What else is asked for in this turn of the event loop comes along.
       this.#running ??= Promise.resolve().then(() => this.#run());
     });
@@ -75,8 +79,11 @@ export class WriteQueue {
     const left: Waiting[] = [];
     const keys = new Set<string>();
     const dryRun = this.#waiting[0]?.dryRun;
+    let length = 0;
     for (const waiting of this.#waiting) {
-      const fits = batch.length < BATCH_SIZE && waiting.dryRun === dryRun && !keys.has(waiting.key);
+      const hasRoom = batch.length === 0 || (batch.length < BATCH_SIZE && length + waiting.length <= BATCH_LENGTH);
+      const fits = hasRoom && waiting.dryRun === dryRun && !keys.has(waiting.key);
+      if (fits) length += waiting.length;
       keys.add(waiting.key);
       (fits ? batch : left).push(waiting);
     }

@@ -80,6 +80,9 @@ describe('Secrets', () => {
       code: 'Unavailable',
       message: expect.stringContaining('moved'),
     });
+    const listed = (await store.list('Secret')).items.find(({ metadata }) => metadata.name === 'to');
+    expect(listed).toMatchObject({ type: 'Opaque' });
+    expect(listed?.data).toBeUndefined();
     expect((await store.update(secret('to'))).data).toEqual(data);
   });
 

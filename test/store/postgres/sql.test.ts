@@ -194,6 +194,11 @@ describe('a row written by hand is made right', () => {
       says: 'labels must be an object',
     },
     {
+      reason: 'an owner that is none',
+      sql: `INSERT INTO resources (kind, namespace, name, owner_references) VALUES ('Secret', 'default', 'a', '[{"uid": 1}]')`,
+      says: 'owner_references must hold',
+    },
+    {
       reason: 'a Secret in the clear',
       sql: `INSERT INTO resources (kind, namespace, name, extra) VALUES ('Secret', 'default', 'a', '{"data": {}}')`,
       says: 'a Secret is written through the API',

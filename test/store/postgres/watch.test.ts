@@ -118,7 +118,7 @@ describe('watches under load', () => {
 
     const handWriter = async (id: number) => {
       const client = await database.connect();
-      for (let index = 0; index < 1_500; index++, commits++) {
+      for (let index = 0; index < 500; index++, commits++) {
         const name = `sql-${id}-${index % 40}`;
         if (index % 11 === 10)
           await client.query('DELETE FROM virtual_machines WHERE namespace = $1 AND name = $2', [namespace, name]);
@@ -132,9 +132,12 @@ describe('watches under load', () => {
       }
       await client.end();
     };
-    const storeWriter = async (id: number, target: Store) => {
-      for (let index = 0; index < 1_000; index++, commits++) {
-        const name = `store-${id}-${index % 25}`;
+    // Each writes through twenty callers at once, whose writes are grouped.
+    const storeWriter = (id: number, target: Store) =>
+      Promise.all(Array.from({ length: 20 }, (_, lane) => storeLane(id, lane, target)));
+    const storeLane = async (id: number, lane: number, target: Store) => {
+      for (let index = 0; index < 100; index++, commits++) {
+        const name = `store-${id}-${lane}-${index % 5}`;
         const key = { kind: KIND, namespace, name };
         const attempt = index % 9 === 8 ? target.delete(key) : target.update({ ...vm(namespace, name), spec: { index } });
         await attempt.catch(async (error) => {
@@ -200,6 +203,29 @@ describe('a watch goes on', () => {
       await psql.query(`DELETE FROM virtual_machines WHERE namespace = $1 AND name = $2`, [namespace, `before-${round}`]);
       await expectSame(cache, namespace);
     }
+    expect(cache.lists).toBe(1);
+    await cache.stop();
+  });
+
+  test('when PostgreSQL takes no connections for a while', async () => {
+    const namespace = await makeNamespace();
+    const replica = await database.open();
+    const cache = new Cache(replica, { namespace });
+    await expectSame(cache, namespace);
+    // The setting cannot be changed from within the database that it is about, nor can sessions enter it then.
+    const outside = await database.connect('postgres');
+    const allow = (is: boolean) => outside.query(`ALTER DATABASE ${psql.database} ALLOW_CONNECTIONS ${is}`);
+    await allow(false);
+    await outside.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE 'dispatcher%'`,
+      [psql.database],
+    );
+    await expect(replica.create(vm(namespace, 'refused'))).rejects.toMatchObject({ code: 'Unavailable' });
+    await expect(replica.list(KIND)).rejects.toMatchObject({ code: 'Unavailable' });
+    await psql.query(`INSERT INTO virtual_machines (namespace, name) VALUES ($1, 'meanwhile')`, [namespace]);
+    await allow(true);
+    await expectSame(cache, namespace);
+    expect([...cache.resources.keys()]).toEqual(['meanwhile']);
     expect(cache.lists).toBe(1);
     await cache.stop();
   });
