@@ -54,7 +54,8 @@ export function withBound(vm: VirtualMachine, server: Server, adopted: boolean, 
   };
   const applied = {
     ...(known ? status.applied : asDeclared),
-    ...(server.owner ? { attempt: server.owner.attempt } : {}),
+    // A server whose metadata was taken away is known by its tag, which bears no attempt.
+    ...(server.owner?.attempt ? { attempt: server.owner.attempt } : {}),
     ...(server.imageId ? { imageId: server.imageId } : {}),
   };
   return { ...status, id: server.id, applied };
