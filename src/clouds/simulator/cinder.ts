@@ -128,8 +128,11 @@ export function cinder(state: State): Service<OwnCall> {
   };
 }
 
-const BUSY =
-  'Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer.';
+const BUSY = [
+  'Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing',
+  'and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer,',
+  'or be disassociated from snapshots after volume transfer.',
+].join(' ');
 
 function find(state: State, { params, asker, isAdmin }: OwnCall): VolumeRecord {
   const volume = state.volumes.get(params.id ?? '');

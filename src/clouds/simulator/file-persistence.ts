@@ -7,8 +7,8 @@ import type { SimulatorPersistence } from './persistence.js';
 const lineSchema = z.tuple([z.string(), z.unknown()]).or(z.tuple([z.string()]));
 
 /**
- * Keeps a simulated cloud in one file: a JSON array per line, `[key, document]`, or `[key]` for one that was removed. Lines are only
- * ever added while it runs; at the next start the file is written anew without those that no longer count.
+ * Keeps a simulated cloud in one file: a JSON array per line, `[key, document]`, or `[key]` for one that was removed. Lines are
+ * only ever added while it runs; at the next start the file is written anew without those that no longer count.
  */
 export class FilePersistence implements SimulatorPersistence {
   #file: FileHandle | undefined;

@@ -43,8 +43,11 @@ const TITLES: Readonly<Record<number, string>> = {
 };
 
 function unauthorized(call: Call): Reply {
-  const message =
-    'This server could not verify that you are authorized to access the document you requested. Either you supplied the wrong credentials (e.g., bad password), or your browser does not understand how to supply the credentials required.';
+  const message = [
+    'This server could not verify that you are authorized to access the document you requested.',
+    'Either you supplied the wrong credentials (e.g., bad password),',
+    'or your browser does not understand how to supply the credentials required.',
+  ].join(' ');
   const headers = { 'www-authenticate': `Keystone uri="${call.origin}/identity/v3"` };
   return { status: 401, text: html('401 Unauthorized', message), type: TYPE, headers };
 }

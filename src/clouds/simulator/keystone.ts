@@ -120,8 +120,10 @@ function logIn(state: State, call: Call): TokenRecord {
   return token;
 }
 
-const MALFORMED =
-  'The server could not comply with the request since it is either malformed or otherwise incorrect. The client is assumed to be in error.';
+const MALFORMED = [
+  'The server could not comply with the request since it is either malformed or otherwise incorrect.',
+  'The client is assumed to be in error.',
+].join(' ');
 
 function identify(state: State, { identity }: Login, call: Call): { user: UserContent; expires: number } {
   if (identity.methods.includes('token') && identity.token !== undefined) {

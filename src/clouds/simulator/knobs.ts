@@ -34,7 +34,7 @@ export const knobsSchema = z.strictObject({
 export type Knobs = z.infer<typeof knobsSchema>;
 
 /** One knob, for a command's flags and for people. */
-export interface KnobHelp {
+interface KnobHelp {
   /** As in {@link Knobs}. */
   readonly name: keyof Knobs;
   /** As on a command line: `--build-time`. */

@@ -8,6 +8,7 @@ import { changePort, createPort, deletePort, networksOf } from './model/ports.js
 import type { PortRecord } from './model/records.js';
 import { Refusal } from './model/refusal.js';
 import type { State } from './model/state.js';
+import { groupsOf } from './security-groups.js';
 
 const portFields = z.object({
   name: z.string().max(255).optional(),
@@ -27,6 +28,7 @@ type Row = Readonly<Record<string, unknown>>;
 export function neutron(state: State): Service<OwnCall> {
   const ports = ({ asker, isAdmin }: OwnCall) =>
     [...state.ports.values()].filter((port) => isAdmin || port.projectId === asker.projectId);
+  const groups = ({ asker, isAdmin }: OwnCall) => groupsOf(new Set(isAdmin ? PROJECTS.map(({ id }) => id) : [asker.projectId]));
   const networks = ({ asker, isAdmin }: OwnCall) => (isAdmin ? NETWORKS : networksOf(asker.projectId));
   return {
     name: 'neutron',
@@ -57,7 +59,12 @@ export function neutron(state: State): Service<OwnCall> {
       'GET /v2.0/subnets/:id': (call) => one(call, 'subnet', 'SubnetNotFound', networks(call).map(showSubnet)),
       'GET /v2.0/security-groups': (call) => list(call, 'security_groups', groups(call)),
       'GET /v2.0/security-groups/:id': (call) => one(call, 'security_group', 'SecurityGroupNotFound', groups(call)),
-      'GET /v2.0/security-group-rules': (call) => list(call, 'security_group_rules', []),
+      'GET /v2.0/security-group-rules': (call) =>
+        list(
+          call,
+          'security_group_rules',
+          groups(call).flatMap((group) => group.security_group_rules),
+        ),
       'GET /v2.0/quotas/:project': () => ({
         status: 200,
         json: {
@@ -238,23 +245,6 @@ function showSubnet({ id, projectId, subnet, pool }: NetworkContent): Row {
     revision_number: 0,
     project_id: projectId,
   };
-}
-
-function groups({ asker, isAdmin }: OwnCall): Row[] {
-  return PROJECTS.filter(({ id }) => isAdmin || id === asker.projectId).map(({ id, defaultGroupId }) => ({
-    id: defaultGroupId,
-    name: 'default',
-    stateful: true,
-    tenant_id: id,
-    description: 'Default security group',
-    shared: false,
-    security_group_rules: [],
-    tags: [],
-    created_at: CONTENT_SINCE,
-    updated_at: CONTENT_SINCE,
-    revision_number: 1,
-    project_id: id,
-  }));
 }
 
 function showPort(port: PortRecord): Row {

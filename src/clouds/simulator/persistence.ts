@@ -24,7 +24,7 @@ export class Saver {
     private readonly persistence: SimulatorPersistence | undefined,
   ) {}
 
-  /** Resolves when everything changed so far is kept. @throws whatever the persistence throws; the changes are tried again later. */
+  /** Resolves when all changes so far are kept. @throws whatever the persistence throws; then they are tried again later. */
   async saved(): Promise<void> {
     if (this.persistence === undefined) {
       if (this.state.unsaved.size > 0) this.state.unsaved.clear();

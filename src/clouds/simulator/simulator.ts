@@ -18,7 +18,7 @@ import { nova } from './nova/nova.js';
 import { Saver, type SimulatorPersistence } from './persistence.js';
 
 /** What a simulated cloud is started with. */
-export interface SimulatorOptions {
+interface SimulatorOptions {
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
@@ -32,7 +32,7 @@ export interface SimulatorOptions {
 
 /** A simulated cloud that is being served. */
 export interface Simulator {
-  /** Where to log in: `http://HOST:PORT/identity/v3`. Users demo (password demo-secret, project demo) and admin (admin-secret). */
+  /** Where to log in: `http://HOST:PORT/identity/v3`. Users: demo (password demo-secret, project demo), admin (admin-secret). */
   readonly url: string;
   knobs(): Knobs;
   /** Turns some knobs, at once. @throws ZodError for a value out of its range. */

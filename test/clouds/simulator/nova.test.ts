@@ -153,8 +153,10 @@ describe('the simulated Nova', () => {
         answer: {
           badRequest: {
             code: 400,
-            message:
-              "Invalid input for field/attribute metadata. Value: {'a/b': 'c'}. 'a/b' does not match any of the regexes: '^[a-zA-Z0-9-_:. ]{1,255}$'",
+            message: [
+              "Invalid input for field/attribute metadata. Value: {'a/b': 'c'}.",
+              "'a/b' does not match any of the regexes: '^[a-zA-Z0-9-_:. ]{1,255}$'",
+            ].join(' '),
           },
         },
       },

@@ -2,7 +2,8 @@ import type { Call, Reply } from './service.js';
 
 /** A failure as the web framework below Nova and Glance words it. */
 export function html(title: string, message: string): string {
-  return `<html>\n <head>\n  <title>${title}</title>\n </head>\n <body>\n  <h1>${title}</h1>\n  ${message}<br /><br />\n\n\n\n </body>\n</html>`;
+  const head = ` <head>\n  <title>${title}</title>\n </head>`;
+  return `<html>\n${head}\n <body>\n  <h1>${title}</h1>\n  ${message}<br /><br />\n\n\n\n </body>\n</html>`;
 }
 
 /** What Nova, Neutron and Cinder answer without a valid token. */

@@ -13,7 +13,7 @@ import { type Call, type Handler, isReply, type Perform, type Reply, type Servic
  * counts, and keeps what was changed before it is answered.
  */
 export class Transport {
-  /** How often each operation was called, by `service METHOD /path`. Those that were not served are under `service 429` and so on. */
+  /** How often each operation was called, by `service METHOD /path`. Those not served are under `service 429` and so on. */
   readonly counts = new Map<string, number>();
   readonly #faults: FaultInjector;
   #now = 0;

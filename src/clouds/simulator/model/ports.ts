@@ -4,7 +4,7 @@ import { Refusal } from './refusal.js';
 import type { State } from './state.js';
 
 /** What a new port is made from. */
-export interface PortRequest {
+interface PortRequest {
   readonly network: NetworkContent;
   readonly projectId: string;
   readonly name?: string;
@@ -15,7 +15,7 @@ export interface PortRequest {
   readonly owned: boolean;
 }
 
-/** Makes a port with the next free address of its network. @throws Refusal 409 if there is none, or the one asked for is taken. */
+/** Makes a port with the next free address of its network. @throws Refusal 409 if none is free, or the one asked for is not. */
 export function createPort(state: State, request: PortRequest, now: number): PortRecord {
   const { network, projectId } = request;
   const taken = state.addresses.get(network.id);

@@ -1,4 +1,4 @@
-/** A request that the simulated cloud declines: the status and the words of the real one. Each service wraps it in its own form. */
+/** A request that the simulated cloud declines: status and words of the real one. Each service wraps it in its own form. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   /** @param type Neutron's name of the error, such as `NetworkNotFound`. */

@@ -16,9 +16,8 @@ const KNOWN = new Set(
   config_drive created_at deleted description display_description display_name flavor host hostname image image_ref info_cache
   instance_type_id ip ip6 kernel_id key_name launch_index launched_at limit locked locked_by marker metadata name node not-tags
   not-tags-any pci_devices power_state progress project_id ramdisk_id reservation_id root_device_name security_groups services
-  soft_deleted sort_dir sort_key status system_metadata tags tags-any task_state tenant_id terminated_at user_id uuid vm_state`.split(
-    /\s+/,
-  ),
+  soft_deleted sort_dir sort_key status system_metadata tags tags-any task_state tenant_id terminated_at user_id uuid
+  vm_state`.split(/\s+/),
 );
 
 /** Which servers a query asks for. @throws Refusal 400 as Nova does. */

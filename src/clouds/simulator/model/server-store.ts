@@ -8,7 +8,7 @@ interface ProjectServers {
   readonly hosted: OrderedIds;
 }
 
-/** Servers with the indexes that their lists need: by project and order, by name, by time of change. Deleted ones stay known by id. */
+/** Servers, with what their lists need: by project and order, by name, by time of change. Deleted ones stay known by id. */
 export class ServerStore {
   readonly #byId = new Map<string, ServerRecord>();
   readonly #byName = new Map<string, Set<string>>();

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseBody } from '../http/body.js';
 import type { Handler, Reply, Routes } from '../http/service.js';
 import { micros } from '../http/times.js';
-import { NETWORKS } from '../model/content.js';
+import { NETWORKS, PROJECTS } from '../model/content.js';
 import { portsOf } from '../model/ports.js';
 import type { ServerRecord } from '../model/records.js';
 import { Refusal } from '../model/refusal.js';
@@ -85,8 +85,9 @@ export function novaServerParts(state: State): Routes<NovaCall> {
       return { status: 204 };
     }),
     'GET /v2.1/servers/:id/ips': (call) => {
-      const addresses = Object.entries(addressesOf(state, findServer(state, call)));
-      return ok({ addresses: Object.fromEntries(addresses) });
+      const networks = Object.entries(addressesOf(state, findServer(state, call)));
+      const brief = networks.map(([name, all]) => [name, all.map(({ version, addr }) => ({ version, addr }))]);
+      return ok({ addresses: Object.fromEntries(brief) });
     },
     'GET /v2.1/servers/:id/os-interface': (call) => {
       const interfaceAttachments = portsOf(state, findServer(state, call)).map((port) => ({
@@ -104,15 +105,28 @@ export function novaServerParts(state: State): Routes<NovaCall> {
       }));
       return ok({ interfaceAttachments });
     },
+    'GET /v2.1/servers/:id/os-security-groups': (call) => {
+      const server = findServer(state, call);
+      const ids = new Set(portsOf(state, server).flatMap(({ groupIds }) => groupIds));
+      const groups = PROJECTS.filter(({ defaultGroupId }) => ids.has(defaultGroupId));
+      const shown = groups.map(({ id, defaultGroupId }) => ({
+        id: defaultGroupId,
+        name: 'default',
+        description: 'Default security group',
+        tenant_id: id,
+        rules: [],
+      }));
+      return ok({ security_groups: shown });
+    },
     'GET /v2.1/servers/:id/os-instance-actions': (call) => {
       const server = findServer(state, call);
-      return ok({ instanceActions: server.actions.map((action) => showAction(server, action)) });
+      return ok({ instanceActions: server.actions.map((action) => showAction(server, action, call)) });
     },
     'GET /v2.1/servers/:id/os-instance-actions/:request': (call) => {
       const server = findServer(state, call);
       const action = server.actions.find(({ requestId }) => requestId === call.params.request);
       if (action === undefined) throw new Refusal(404, `Action for request_id ${call.params.request} not found`);
-      return ok({ instanceAction: { ...showAction(server, action), events: [] } });
+      return ok({ instanceAction: { ...showAction(server, action, call), events: [] } });
     },
   };
 }
@@ -154,15 +168,15 @@ function requireTag({ id, tags }: ServerRecord, tag: string): void {
   if (!tags.includes(tag)) throw new Refusal(404, `Instance ${id} has no tag '${tag}'`);
 }
 
-function showAction(server: ServerRecord, { action, requestId, userId, at }: ServerRecord['actions'][number]): object {
+function showAction(server: ServerRecord, noted: ServerRecord['actions'][number], { view }: NovaCall): object {
   return {
-    action,
+    action: noted.action,
     instance_uuid: server.id,
-    request_id: requestId,
-    user_id: userId,
+    request_id: noted.requestId,
+    user_id: noted.userId,
     project_id: server.projectId,
-    start_time: micros(at),
+    start_time: micros(noted.at),
     message: null,
-    updated_at: micros(at),
+    ...(view.minor >= 58 && { updated_at: micros(noted.at) }),
   };
 }

@@ -12,6 +12,14 @@ export interface View {
   readonly base: string;
 }
 
+/** One address of a server. */
+interface Address {
+  readonly version: 4;
+  readonly addr: string;
+  readonly 'OS-EXT-IPS:type': 'fixed';
+  readonly 'OS-EXT-IPS-MAC:mac_addr': string;
+}
+
 const rendered = new WeakMap<ServerRecord, { readonly key: string; readonly text: string }>();
 
 /** A server in full as a list shows it, as JSON text. Kept as long as the server does not change. */
@@ -30,7 +38,7 @@ export function showBriefly(server: ServerRecord, view: View): object {
 }
 
 /** A server in full. */
-export function showServer(state: State, server: ServerRecord, view: View): Record<string, unknown> {
+function showServer(state: State, server: ServerRecord, view: View): Record<string, unknown> {
   const { minor, base } = view;
   const status = statusOf(server);
   const ports = portsOf(state, server).filter((port) => port.deviceId === server.id);
@@ -93,8 +101,8 @@ export function links(id: string, { base }: View): object[] {
 }
 
 /** The addresses of a server by network; none before its host took the ports up. */
-export function addressesOf(state: State, server: ServerRecord): Record<string, object[]> {
-  const addresses: Record<string, object[]> = {};
+export function addressesOf(state: State, server: ServerRecord): Record<string, Address[]> {
+  const addresses: Record<string, Address[]> = {};
   for (const port of portsOf(state, server)) {
     if (port.deviceId !== server.id) continue;
     const name = NETWORKS.find((network) => network.id === port.networkId)?.name ?? port.networkId;
