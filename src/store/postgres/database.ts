@@ -50,8 +50,9 @@ export function newClient(connectionString: string): pg.Client {
 
 /** How long a query may take: longer than any of ours does, shorter than a person waits for a connection that is dead. */
 const QUERY_TIMEOUT_MS = 30_000;
-/** Every query has its index; a plan made and kept while the table was small would not use it once it is large. */
-const SESSION = `-c timezone=UTC -c lock_timeout=${LOCK_TIMEOUT_MS} -c statement_timeout=${QUERY_TIMEOUT_MS} -c enable_seqscan=off`;
+/** Every query has its index; a plan that was made and kept while a table was small would not use it once that is large. */
+const PLANS = '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off';
+const SESSION = `-c timezone=UTC -c lock_timeout=${LOCK_TIMEOUT_MS} -c statement_timeout=${QUERY_TIMEOUT_MS} ${PLANS}`;
 
 /** Options in the URL replace those given beside it, so ours go there too: behind them, since the last one counts. */
 function inUtc(connectionString: string): string {

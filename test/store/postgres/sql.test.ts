@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { PrismaPg } from '@prisma/adapter-pg';
 import type pg from 'pg';
+import { Prisma, PrismaClient } from '../../../src/generated/prisma/client.js';
 import { KINDS } from '../../../src/resources/registry.js';
 import type { PostgresStore } from '../../../src/store/postgres/open.js';
 import { eventually } from '../../support/eventually.js';
@@ -290,6 +292,21 @@ describe('the schema', () => {
     const { rows } = await psql.query('SELECT kind, namespaced FROM kinds ORDER BY kind');
     const served = KINDS.map(({ kind, namespaced }) => ({ kind, namespaced }));
     expect(rows).toEqual(served.toSorted((a, b) => (a.kind < b.kind ? -1 : 1)));
+  });
+
+  test('is what prisma/schema.prisma says: every model can be read', async () => {
+    const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: database.connectionString }) });
+    const read = await Promise.all([
+      prisma.resource.findFirstOrThrow(),
+      prisma.kind.findFirstOrThrow(),
+      prisma.plane.findFirstOrThrow(),
+      prisma.tombstone.findMany(),
+      prisma.lease.findMany(),
+      prisma.token.findMany(),
+      prisma.simulatorDocument.findMany(),
+    ]);
+    expect(read).toHaveLength(Object.keys(Prisma.ModelName).length);
+    await prisma.$disconnect();
   });
 
   test('has a view for each kind of our own', async () => {
