@@ -9,6 +9,9 @@ import { type Row, toResource, type WrittenRow } from './rows.js';
 
 const dataSchema = z.record(z.string(), z.string());
 type Data = z.infer<typeof dataSchema>;
+/** What is sealed of a Secret: annotations too, since `kubectl apply` keeps a copy of the whole manifest in one. */
+const contentSchema = z.object({ data: dataSchema.optional(), annotations: dataSchema });
+type Content = z.infer<typeof contentSchema>;
 const sealedSchema = z.looseObject({ encrypted: z.string().optional() });
 const openSchema = z.looseObject({ data: dataSchema.nullish(), stringData: dataSchema.nullish() });
 
@@ -26,7 +29,7 @@ export function mergeStringData(row: WrittenRow): WrittenRow {
   return { ...row, extra: Object.keys(merged).length === 0 ? rest : { ...rest, data: merged } };
 }
 
-/** Turns rows into resources, and keeps the data of Secrets as ciphertext in the rows. */
+/** Turns rows into resources, and keeps the data and annotations of Secrets as ciphertext in the rows. */
 export class SecretCodec {
   constructor(
     private readonly cipher: Cipher,
@@ -37,7 +40,10 @@ export class SecretCodec {
   read(row: Row): Resource {
     if (row.kind !== 'Secret') return toResource(row);
     const { encrypted, ...rest } = sealedSchema.parse(row.extra);
-    return toResource(row, encrypted === undefined ? rest : { ...rest, data: this.#open(row, encrypted) });
+    if (encrypted === undefined) return toResource(row, rest);
+    const { data, annotations } = this.#open(row, encrypted);
+    const whole = { ...row, annotations: { ...annotations, ...row.annotations } };
+    return toResource(whole, data === undefined ? rest : { ...rest, data });
   }
 
   /** As {@link read}, but a Secret that cannot be decrypted comes without data, and is logged: it must not hide the others. */
@@ -52,32 +58,32 @@ export class SecretCodec {
   }
 
   /**
-   * The row with its data as ciphertext, bound to the uid and name. Data equal to what stands in `current` keeps its
-   * ciphertext, so that the row is the same.
+   * The row with its data and annotations as ciphertext, bound to the uid and name. What equals that of `current` keeps its ciphertext, so
+   * that the row is the same.
    */
   seal(row: WrittenRow, uid: string, current?: Row): WrittenRow {
     if (row.kind !== 'Secret') return row;
     const { data, ...rest } = row.extra;
-    if (data === undefined) return row;
+    const { annotations } = row;
+    const content: Content = { annotations, ...(data === undefined ? {} : { data: dataSchema.parse(data) }) };
+    if (data === undefined && Object.keys(annotations).length === 0) return row;
     const before = sealedSchema.parse(current?.extra ?? {}).encrypted;
-    const kept = current && before?.startsWith(`v1.${this.cipher.keyId}.`) && this.#holds(current, before, data);
-    return {
-      ...row,
-      extra: { ...rest, encrypted: kept ? before : this.cipher.encrypt(JSON.stringify(data), context(row, uid)) },
-    };
+    const kept = current && before?.startsWith(`v1.${this.cipher.keyId}.`) && this.#holds(current, before, content);
+    const encrypted = kept ? before : this.cipher.encrypt(JSON.stringify(content), context(row, uid));
+    return { ...row, annotations: {}, extra: { ...rest, encrypted } };
   }
 
-  #holds(row: Row, encrypted: string, data: unknown): boolean {
+  #holds(row: Row, encrypted: string, content: Content): boolean {
     try {
-      return isDeepStrictEqual(this.#open(row, encrypted), data);
+      return isDeepStrictEqual(this.#open(row, encrypted), content);
     } catch {
       return false; // What cannot be read is written anew.
     }
   }
 
-  #open(row: Row, encrypted: string): Data {
+  #open(row: Row, encrypted: string): Content {
     try {
-      return dataSchema.parse(JSON.parse(this.cipher.decrypt(encrypted, context(row, row.uid))));
+      return contentSchema.parse(JSON.parse(this.cipher.decrypt(encrypted, context(row, row.uid))));
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : 'it is damaged';
       throw new StoreError('Unavailable', `${formatKey(row)} cannot be decrypted: ${why}`, { cause });

@@ -21,7 +21,12 @@ const VALUE = 'hunter2-correct-horse';
 const secret = (name: string) => ({
   apiVersion: 'v1',
   kind: 'Secret',
-  metadata: { name, namespace: 'default' },
+  // `kubectl apply` writes the whole manifest here.
+  metadata: {
+    name,
+    namespace: 'default',
+    annotations: { 'kubectl.kubernetes.io/last-applied-configuration': `{"password":"${VALUE}"}` },
+  },
   type: 'Opaque',
   stringData: { password: VALUE },
 });
