@@ -60,7 +60,10 @@ export class CloudObserver {
   #error: CloudHealth['error'];
   #failures = 0;
   #auditDue: Date;
-  #pollDue: Date;
+  /** When the last answer came. */
+  #lookedAt: Date;
+  /** After a failure: no look is taken before, whoever asks for one. */
+  #notBefore: Date;
   #wake: AbortController = new AbortController();
 
   constructor(
@@ -72,7 +75,8 @@ export class CloudObserver {
   ) {
     this.#settings = settings;
     this.#auditDue = environment.now();
-    this.#pollDue = environment.now();
+    this.#lookedAt = environment.now();
+    this.#notBefore = environment.now();
   }
 
   /** Looks until `signal` is aborted. Never rejects. To be called once. */
@@ -158,7 +162,7 @@ export class CloudObserver {
     this.#wake.abort();
   }
 
-  /** Takes over new settings from the next look on. */
+  /** Takes over new settings at once: what is due sooner by them comes sooner. */
   configure(settings: ObserverSettings): void {
     if (settings.auditIntervalMs === this.#settings.auditIntervalMs && settings.intervalMs === this.#settings.intervalMs) return;
     this.#settings = settings;
@@ -168,15 +172,14 @@ export class CloudObserver {
   }
 
   #nextDue(): Date {
-    if (this.#watermark === undefined) return this.#auditDue;
-    const idle = this.#moving.size > 0 ? 0 : this.#settings.intervalMs * (IDLE_FACTOR - 1);
-    const pollDue = new Date(this.#pollDue.getTime() + idle);
-    return pollDue < this.#auditDue ? pollDue : this.#auditDue;
+    const pollMs = this.#settings.intervalMs * (this.#moving.size > 0 ? 1 : IDLE_FACTOR);
+    const pollDue = new Date(this.#lookedAt.getTime() + pollMs);
+    const due = this.#watermark !== undefined && pollDue < this.#auditDue ? pollDue : this.#auditDue;
+    return due > this.#notBefore ? due : this.#notBefore;
   }
 
   async #look(audit: boolean, signal: AbortSignal): Promise<void> {
     const began = this.environment.now();
-    const inMs = (ms: number) => new Date(this.environment.now().getTime() + ms);
     try {
       if (audit || this.#watermark === undefined) {
         const { servers, watermark } = await this.driver.listServers(signal);
@@ -192,7 +195,7 @@ export class CloudObserver {
         this.#watermark = watermark;
         this.#tell(servers.filter((server) => this.#put(server, began)));
       }
-      this.#pollDue = inMs(this.#settings.intervalMs);
+      this.#lookedAt = this.environment.now();
       const recovered = this.#error !== undefined;
       this.#error = undefined;
       this.#failures = 0;
@@ -207,9 +210,7 @@ export class CloudObserver {
       this.#failures += 1;
       this.#error = { at: began, error: known };
       const backoff = Math.min(this.#settings.intervalMs * 2 ** Math.min(this.#failures, 10), LONGEST_BACKOFF_MS);
-      const due = inMs(Math.max(known.retryAfterMs ?? 0, backoff));
-      this.#pollDue = due;
-      if (audit) this.#auditDue = due;
+      this.#notBefore = new Date(this.environment.now().getTime() + Math.max(known.retryAfterMs ?? 0, backoff));
       this.log.warn({ err: known, audit, failures: this.#failures }, 'observing failed');
       this.listener.healthChanged();
     }
