@@ -10,7 +10,7 @@ export interface ConnectionSettings extends ObserverSettings {
   /** How long after an attempt of unknown outcome its server may still appear. */
   readonly settleMs: number;
   readonly buildTimeoutMs: number;
-  /** Servers of ours at most; undefined: no limit. */
+  /** Servers of one installation at most; undefined: no limit. */
   readonly serverLimit: number | undefined;
 }
 
@@ -19,7 +19,8 @@ export class Connection {
   readonly observer: CloudObserver;
   readonly catalog: Catalog;
   readonly keyPairs: SharedList<CloudKeyPair>;
-  readonly #creating = new Set<string>();
+  /** Uids of resources whose server is asked for, and may not be in the observation yet. */
+  readonly #reserved = new Set<string>();
   readonly #stop = new AbortController();
   #settings: ConnectionSettings;
   #running: Promise<void> | undefined;
@@ -52,18 +53,24 @@ export class Connection {
     this.#running ??= this.observer.run(this.#stop.signal);
   }
 
-  /** True if the server limit leaves room for one of the resource `uid`, those counted that are being asked for now. */
-  hasRoomFor(uid: string): boolean {
+  /** True if the server limit leaves room for one of an installation's resource, those counted that others have reserved. */
+  hasRoomFor(installation: string, uid: string): boolean {
     const { serverLimit } = this.#settings;
     if (serverLimit === undefined) return true;
-    const others = [...this.#creating].filter((other) => other !== uid && this.observer.ownedBy(other).length === 0);
-    return this.observer.ownerCount + others.length < serverLimit;
+    const unseen = [...this.#reserved].filter(
+      (other) => other !== uid && this.observer.ownedBy(installation, other).length === 0,
+    );
+    return this.observer.ownerCount(installation) + unseen.length < serverLimit;
   }
 
-  /** Counts a server of the resource `uid` as being asked for, until `done` is called. */
-  reserve(uid: string): { done(): void } {
-    this.#creating.add(uid);
-    return { done: () => this.#creating.delete(uid) };
+  /** Counts a server of the resource `uid` towards the limit, from before it is asked for until {@link free}. */
+  reserve(uid: string): void {
+    this.#reserved.add(uid);
+  }
+
+  /** Takes {@link reserve} back: the server is observed, or none will come. */
+  free(uid: string): void {
+    this.#reserved.delete(uid);
   }
 
   /** Stops observing and frees the driver. Calls in hand end first. */

@@ -50,7 +50,8 @@ const GONE_MEMORY_MS = 600_000;
  */
 export class CloudObserver {
   readonly #entries = new Map<string, Sighting>();
-  readonly #byOwner = new Map<string, Set<string>>();
+  /** Installation -> uid of the resource -> ids of its servers. */
+  readonly #byOwner = new Map<string, Map<string, Set<string>>>();
   readonly #gone = new Map<string, Date>();
   readonly #moving = new Set<string>();
   readonly #waiting = new Map<string, Date>();
@@ -104,14 +105,14 @@ export class CloudObserver {
     return this.#gone.has(id);
   }
 
-  /** The servers that bear the owner tag of a resource. */
-  ownedBy(uid: string): readonly Server[] {
-    return [...(this.#byOwner.get(uid) ?? [])].flatMap((id) => this.#entries.get(id)?.server ?? []);
+  /** The servers that bear the owner tag of an installation's resource. */
+  ownedBy(installation: string, uid: string): readonly Server[] {
+    return [...(this.#byOwner.get(installation)?.get(uid) ?? [])].flatMap((id) => this.#entries.get(id)?.server ?? []);
   }
 
-  /** How many owners, ours or not, the known servers have. */
-  get ownerCount(): number {
-    return this.#byOwner.size;
+  /** How many resources of an installation have known servers. */
+  ownerCount(installation: string): number {
+    return this.#byOwner.get(installation)?.size ?? 0;
   }
 
   /** All servers known. */
@@ -252,10 +253,9 @@ export class CloudObserver {
     if ((known && known.asOf > asOf) || (gone && gone >= asOf)) return false;
     this.#gone.delete(server.id);
     this.#entries.set(server.id, { server, asOf });
-    if (known?.server.owner?.uid !== server.owner?.uid) this.#forgetOwner(server.id, known?.server.owner?.uid);
-    if (server.owner) {
-      const ids = this.#byOwner.get(server.owner.uid) ?? new Set();
-      this.#byOwner.set(server.owner.uid, ids.add(server.id));
+    if (known?.server.owner?.uid !== server.owner?.uid || known?.server.owner?.installation !== server.owner?.installation) {
+      this.#forgetOwner(known?.server);
+      this.#rememberOwner(server);
     }
     return !known || !sameServer(known.server, server);
   }
@@ -266,15 +266,25 @@ export class CloudObserver {
   }
 
   #drop(id: string): void {
-    this.#forgetOwner(id, this.#entries.get(id)?.server.owner?.uid);
+    this.#forgetOwner(this.#entries.get(id)?.server);
     this.#entries.delete(id);
   }
 
-  #forgetOwner(id: string, uid: string | undefined): void {
-    if (uid === undefined) return;
-    const ids = this.#byOwner.get(uid);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#byOwner.delete(uid);
+  #rememberOwner({ id, owner }: Server): void {
+    if (!owner) return;
+    const byUid = this.#byOwner.get(owner.installation) ?? new Map<string, Set<string>>();
+    byUid.set(owner.uid, (byUid.get(owner.uid) ?? new Set()).add(id));
+    this.#byOwner.set(owner.installation, byUid);
+  }
+
+  #forgetOwner(server: Server | undefined): void {
+    if (!server?.owner) return;
+    const { installation, uid } = server.owner;
+    const byUid = this.#byOwner.get(installation);
+    const ids = byUid?.get(uid);
+    ids?.delete(server.id);
+    if (ids?.size === 0) byUid?.delete(uid);
+    if (byUid?.size === 0) this.#byOwner.delete(installation);
   }
 }
 

@@ -110,7 +110,7 @@ describe('an audit', () => {
     await w.pass(AUDIT + INTERVAL * 16);
     expect(w.known()).toEqual([]);
     expect(w.changes).toEqual(['s1 Deleted', 'noted Deleted']);
-    expect(observer.ownedBy('u1')).toEqual([]);
+    expect(observer.ownedBy('here', 'u1')).toEqual([]);
     expect(observer.isGone('s1')).toBe(false);
   });
 
@@ -123,7 +123,7 @@ describe('an audit', () => {
     gate.open();
     await w.pass(0);
     expect(w.known()).toEqual(['new']);
-    expect(observer.ownedBy('u1').map(({ id }) => id)).toEqual(['new']);
+    expect(observer.ownedBy('here', 'u1').map(({ id }) => id)).toEqual(['new']);
     expect(w.changes).toEqual(['new Building']);
   });
 
@@ -202,7 +202,7 @@ describe('a delta poll', () => {
     await w.pass(IDLE);
     expect(w.known()).toEqual(['s2', 's3']);
     expect(observer.isGone('s1')).toBe(true);
-    expect(observer.ownedBy('u1')).toEqual([]);
+    expect(observer.ownedBy('here', 'u1')).toEqual([]);
     expect(w.changes.at(-1)).toBe('s1 Deleted');
   });
 
@@ -441,7 +441,7 @@ describe('wanting a complete observation', () => {
 describe('owners', () => {
   test('are found by the tag, and follow a tag that changes or goes', async () => {
     const { cloud, observer, ...w } = spread(watch());
-    const ids = (uid: string) => observer.ownedBy(uid).map(({ id }: Server) => id);
+    const ids = (uid: string) => observer.ownedBy('here', uid).map(({ id }: Server) => id);
     cloud.put('s1', { owner: owner('u1') });
     cloud.put('s2', { owner: owner('u1') });
     await w.start();
@@ -453,8 +453,21 @@ describe('owners', () => {
     expect(ids('u2')).toEqual([]);
     observer.noteGone('s2');
     expect(ids('u1')).toEqual([]);
-    expect(observer.ownerCount).toBe(0);
+    expect(observer.ownerCount('here')).toBe(0);
   });
+});
+
+test('owners of another installation are its own, though the uid be the same', () => {
+  const { observer } = watch();
+  observer.note(serverOf('s1', { owner: owner('u1') }));
+  observer.note(serverOf('s2', { owner: { ...owner('u1'), installation: 'there' } }));
+  observer.note(serverOf('s3', { owner: { ...owner('u2'), installation: 'there' } }));
+  expect(observer.ownedBy('here', 'u1').map(({ id }) => id)).toEqual(['s1']);
+  expect(observer.ownedBy('there', 'u1').map(({ id }) => id)).toEqual(['s2']);
+  expect([observer.ownerCount('here'), observer.ownerCount('there')]).toEqual([1, 2]);
+  observer.note(serverOf('s2', { owner: owner('u1') }));
+  expect(observer.ownedBy('here', 'u1').map(({ id }) => id)).toEqual(['s1', 's2']);
+  expect([observer.ownerCount('here'), observer.ownerCount('there')]).toEqual([1, 1]);
 });
 
 describe('noting', () => {

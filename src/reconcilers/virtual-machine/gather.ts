@@ -31,7 +31,12 @@ export interface Surroundings {
 }
 
 /** The Cloud as far as a plan must know it. `cloud` is the resource of the name that the spec gives, as last seen. */
-export function cloudFacts(vm: VirtualMachine, cloud: Resource | undefined, connection: Connection | undefined): CloudFacts {
+export function cloudFacts(
+  vm: VirtualMachine,
+  cloud: Resource | undefined,
+  connection: Connection | undefined,
+  installation: string,
+): CloudFacts {
   const { name } = vm.spec.cloudRef;
   const unusable = (reason: string, message: string): CloudFacts => ({ kind: 'unusable', reason, message });
   if (!cloud) return unusable('CloudNotFound', `spec.cloudRef.name: there is no Cloud ${name}`);
@@ -55,7 +60,7 @@ export function cloudFacts(vm: VirtualMachine, cloud: Resource | undefined, conn
     completeAt: health.completeAt,
     settleMs: connection.settings.settleMs,
     buildTimeoutMs: connection.settings.buildTimeoutMs,
-    full: !connection.hasRoomFor(vm.metadata.uid),
+    full: !connection.hasRoomFor(installation, vm.metadata.uid),
     trouble: health.error?.error.message,
   };
 }
@@ -75,7 +80,7 @@ export function gather(
     cloud,
     installation: around.installation,
     bound: boundOf(vm, connection),
-    owned: (observer?.ownedBy(vm.metadata.uid) ?? []).filter(({ owner }) => owner?.installation === around.installation),
+    owned: observer?.ownedBy(around.installation, vm.metadata.uid) ?? [],
     adoptable,
     claimedBy: id === undefined ? undefined : claimant(vm, around.othersBoundTo(id)),
     userData: userDataOf(vm, around),

@@ -10,7 +10,7 @@ import { type Findings, resolve } from './gather.js';
 import { type Observation, ownerTag } from './observation.js';
 import { clip, sameStatus, withBound, withoutServer } from './status.js';
 import type { Step } from './steps.js';
-import { FINALIZER, networksOf, SEND_WITHIN, serverName } from './verdict.js';
+import { FINALIZER, hasFinalizer, networksOf, SEND_WITHIN, serverName } from './verdict.js';
 
 /** What a pass needs for its effects. */
 export interface PassTools {
@@ -55,6 +55,15 @@ export class Pass {
     if (sameStatus(this.#stored.status, this.#status)) return;
     this.#status = { ...this.#status, observedAt: this.tools.environment.now().toISOString() };
     this.#stored = this.tools.written(await this.tools.store.updateStatus({ ...this.#stored, status: this.#status }));
+  }
+
+  /** To be called when the pass ends, however it does: an attempt that may still bring a server counts towards the Cloud's limit. */
+  end(): void {
+    const { uid } = this.#stored.metadata;
+    const written = this.#stored.status?.ledger;
+    const attempted = written !== undefined && written.closed === undefined && hasFinalizer(this.#stored);
+    if (attempted && this.#status.ledger?.closed === undefined && this.#status.id === undefined) this.connection?.reserve(uid);
+    else this.connection?.free(uid);
   }
 
   /**
@@ -146,7 +155,6 @@ export class Pass {
       throw new CloudError('Unavailable', 'a create was planned without a ledger entry or before names were looked up');
     }
     const { metadata, spec } = this.#stored;
-    const reservation = connection.reserve(metadata.uid);
     delete this.findings.held;
     const sending = this.#sendingTime(Date.parse(ledger.at) + connection.settings.settleMs * SEND_WITHIN, signal);
     try {
@@ -175,7 +183,6 @@ export class Pass {
       this.#status = { ...this.#status, ledger: { ...ledger, closed: clip(`refused: ${error.message}`) } };
       throw error;
     } finally {
-      reservation.done();
       sending.done();
     }
   }
@@ -219,6 +226,8 @@ export class Pass {
         ? { flavor: { id: resolved.flavor.value.id, name: resolved.flavor.value.name } }
         : {}),
     };
+    // In the same turn in which the plan saw room, so that no other pass sees it too.
+    this.connection?.reserve(this.#stored.metadata.uid);
     await this.flush();
     this.findings.held = token;
   }

@@ -113,6 +113,7 @@ function planCreation(vm: VirtualMachine, observation: Observation, cloud: Usabl
   if (cloud.full)
     return progressing('ServerLimitReached', 'limits.servers of the Cloud leaves no room for another server', {
       on: 'room in the Cloud',
+      until: soon(now),
     });
   const { resolved, userData } = observation;
   if (!resolved) return steps('Creating', [{ kind: 'Resolve' }]);

@@ -40,23 +40,34 @@ export class VirtualMachineReconciler implements Reconciler {
   constructor(private readonly tools: VirtualMachineTools) {}
 
   async reconcile(key: ResourceKey, signal: AbortSignal): Promise<Outcome> {
-    const { records, environment } = this.tools;
-    const stored = records.get(key);
+    const { environment } = this.tools;
+    const stored = this.tools.records.get(key);
     if (!stored) return { kind: 'settled' };
     const input = readVirtualMachine(stored);
     if (input.kind === 'invalid') return this.#refuse(stored, input);
 
     const { vm } = input;
     const connection = this.tools.connection(vm.spec.cloudRef.name);
-    const around = this.#surroundings(vm);
     const pass = new Pass(vm, connection, this.tools.installation, {
       store: this.tools.store,
       environment,
       log: this.tools.log.child({ key: formatKey(key) }),
       written: (resource) => this.#written(resource, vm),
     });
+    try {
+      return await this.#converge(key, pass, connection, signal);
+    } finally {
+      pass.end();
+    }
+  }
+
+  async #converge(key: ResourceKey, pass: Pass, connection: Connection | undefined, signal: AbortSignal): Promise<Outcome> {
+    const { records, environment, installation } = this.tools;
+    const { vm } = pass;
+    const around = this.#surroundings(vm);
     for (let taken = 0; ; taken += 1) {
-      const facts = cloudFacts(vm, records.get({ kind: 'Cloud', namespace: '', name: vm.spec.cloudRef.name }), connection);
+      const cloud = records.get({ kind: 'Cloud', namespace: '', name: vm.spec.cloudRef.name });
+      const facts = cloudFacts(vm, cloud, connection, installation);
       const observation = gather(pass.vm, connection, facts, around, pass.findings);
       const made = plan(pass.vm, observation, environment.now());
       const [step] = made.steps;
