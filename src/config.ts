@@ -62,6 +62,7 @@ const TYPES = {
   tlsCert: path.optional(),
   tlsKey: path.optional(),
   encryptionKeyFile: path.optional(),
+  stateFile: path.optional(),
   user: z.string().regex(/^[^\s\p{Cc}]{1,253}$/u, 'must be 1 to 253 characters without spaces'),
   expiresIn: lifetime,
 };
@@ -148,7 +149,12 @@ export type ServeConfig = z.infer<typeof serveSchema>;
 export const demoSchema = z.object({ dataDir: TYPES.dataDir, untilConverged: z.boolean().default(false) });
 
 /** What `dispatcher simulate` runs with, beside its knobs. */
-export const simulateSchema = z.object({ listen: TYPES.listen, logFormat: TYPES.logFormat, logLevel: TYPES.logLevel });
+export const simulateSchema = z.object({
+  listen: TYPES.listen,
+  stateFile: TYPES.stateFile,
+  logFormat: TYPES.logFormat,
+  logLevel: TYPES.logLevel,
+});
 
 /** What commands need that work on a server's database. */
 export const databaseSchema = z.object({ dataDir: TYPES.dataDir, databaseUrl: TYPES.databaseUrl });
