@@ -44,6 +44,7 @@ async function run(values: unknown): Promise<void> {
       throw error;
     });
     print(`The page is ${server.http}, the resource API ${server.https}. Declared now: ${created}; kept from before: ${kept}.`);
+    print(`The simulated cloud is an OpenStack at ${server.simulator} (user, project: demo; password: demo-secret).`);
     print(`For kubectl, from here: npx dispatcher kubeconfig --data-dir ${dataDir} > kubeconfig\n`);
     const stopped = new AbortController();
     const converged = watchConvergence(server.machines, machines, process.stdout, untilConverged, stopped.signal);

@@ -30,6 +30,8 @@ export interface RunningServer extends Running {
   readonly http: string;
   /** Where the resource API is: https://127.0.0.1:5443. */
   readonly https: string;
+  /** Where the simulated cloud is logged in to. */
+  readonly simulator: string;
   readonly store: PostgresStore;
   /** The machines as last seen, each as a line. */
   machines(): PageRow[];
@@ -133,7 +135,7 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
   closing.add(() => removeRun(dataDir));
   await writeRun(dataDir, { pid: process.pid, version: version(), http: http.url, https: https.url, ca: tls.ca, databaseUrl });
   log.info({ http: http.url, https: https.url, dataDir, version: version() }, 'serving');
-  return { http: http.url, https: https.url, store, machines, ended, close: () => closing.close() };
+  return { http: http.url, https: https.url, simulator: simulator.url, store, machines, ended, close: () => closing.close() };
 }
 
 async function embeddedDatabase(
