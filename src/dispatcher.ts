@@ -57,7 +57,7 @@ const DEFAULT_CONCURRENCY = 64;
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const { store, environment, log, installation, concurrency = DEFAULT_CONCURRENCY } = options;
   const caches = makeCaches(options);
-  const records = new Records(caches);
+  const records = new Records(caches, store);
   const engineMetrics = options.metrics && new EngineMetrics(options.metrics);
   const events = new EventRecorder({ store, environment, log, component: 'dispatcher', instance: environment.id() });
   const connections: CloudConnections = new CloudConnections(
@@ -76,7 +76,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const machines = controller('virtualmachine', new VirtualMachineReconciler(tools), concurrency);
   const clouds = controller('cloud', new CloudReconciler({ ...tools, connections }), 4);
   const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
-  const secrets = controller('secret', new SecretReconciler(tools), 2);
+  const secrets = controller('secret', new SecretReconciler({ records }), 2);
   const byKind: Record<keyof typeof caches, Controller> = {
     VirtualMachine: machines,
     Cloud: clouds,

@@ -47,6 +47,8 @@ export class Cache {
   readonly #indexes = new Map<string, Index>();
   readonly #handlers = new Set<ChangeHandler>();
   readonly #waiters = new Set<() => void>();
+  /** By key: writes of our own that are under way, and what the watch told of that resource meanwhile. */
+  readonly #writes = new Map<string, { underWay: number; readonly told: WatchEvent[] }>();
   readonly #log: Logger;
   /** Everything up to this version is known; undefined: list. */
   #version: string | undefined;
@@ -123,6 +125,28 @@ export class Cache {
     for (const current of [...this.#resources.values()]) this.#tell(handler, { current, own: false });
     this.#handlers.add(handler);
     return () => this.#handlers.delete(handler);
+  }
+
+  /**
+   * Makes a write of one's own and takes its answer (see {@link write}). What the watch tells of that resource meanwhile waits
+   * for the answer: so the change is known as our own, however quick the watch is.
+   * @throws as the write does.
+   */
+  async writing(key: ResourceKey, write: () => Promise<Resource>): Promise<Resource> {
+    const path = formatKey(key);
+    const writes = this.#writes.get(path) ?? { underWay: 0, told: [] };
+    this.#writes.set(path, writes);
+    writes.underWay++;
+    try {
+      const written = await write();
+      this.write(written);
+      return written;
+    } finally {
+      if (--writes.underWay === 0) {
+        this.#writes.delete(path);
+        for (const event of writes.told) this.#take(event);
+      }
+    }
   }
 
   /**
@@ -220,7 +244,9 @@ export class Cache {
     const { object, type } = event;
     const path = formatKey(keyOf(object));
     const known = this.#resources.get(path);
-    if (type !== 'Deleted') this.#replaceIfLater(path, object);
+    const writes = this.#writes.get(path);
+    if (writes) writes.told.push(event);
+    else if (type !== 'Deleted') this.#replaceIfLater(path, object);
     else if (known && !isLater(known.metadata.resourceVersion, object.metadata.resourceVersion))
       this.#replace(path, undefined, false);
     this.#reach(object.metadata.resourceVersion);

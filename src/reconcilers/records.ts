@@ -1,6 +1,7 @@
 import type { Cache } from '../controllers/cache.js';
 import type { Secret } from '../resources/core.js';
-import type { Resource, ResourceKey } from '../resources/metadata.js';
+import { keyOf, type Resource, type ResourceKey } from '../resources/metadata.js';
+import type { Store } from '../store/store.js';
 
 /** The indexes over the caches: which value of a resource each is by. */
 export const INDEXES = {
@@ -36,18 +37,26 @@ export const INDEXES = {
   },
 } as const;
 
-/** What reconcilers read: the caches, by the questions they ask. Nothing here asks a store or a cloud. */
+/** What reconcilers read: the caches, by the questions they ask; and how they write, so that the caches know of it at once. */
 export class Records {
-  constructor(private readonly caches: Readonly<Record<'Cloud' | 'VirtualMachine' | 'KeyPair' | 'Secret', Cache>>) {}
+  constructor(
+    private readonly caches: Readonly<Record<'Cloud' | 'VirtualMachine' | 'KeyPair' | 'Secret', Cache>>,
+    private readonly store: Pick<Store, 'update' | 'updateStatus'>,
+  ) {}
 
   /** The resource as last seen. */
   get(key: ResourceKey): Resource | undefined {
     return this.#cache(key.kind).get(key);
   }
 
-  /** Puts what a write gave into the cache, unless something newer is there. */
-  written(resource: Resource): void {
-    this.#cache(resource.kind).write(resource);
+  /** Writes all but the status, as {@link Store.update} does. */
+  update(resource: Resource): Promise<Resource> {
+    return this.#cache(resource.kind).writing(keyOf(resource), () => this.store.update(resource));
+  }
+
+  /** Writes the status, as {@link Store.updateStatus} does. */
+  updateStatus(resource: Resource): Promise<Resource> {
+    return this.#cache(resource.kind).writing(keyOf(resource), () => this.store.updateStatus(resource));
   }
 
   /** A Secret as last seen. */

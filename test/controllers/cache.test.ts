@@ -3,6 +3,7 @@ import { Cache, type CacheOptions } from '../../src/controllers/cache.js';
 import { sleep } from '../../src/environment.js';
 import type { Resource } from '../../src/resources/metadata.js';
 import { StoreError } from '../../src/store/errors.js';
+import type { Draft } from '../../src/store/store.js';
 import { FaultyStore, type StoreFaults } from '../support/faulty-store.js';
 import { captureLog } from '../support/log.js';
 import { MemoryStore } from '../support/memory-store.js';
@@ -145,6 +146,63 @@ describe('Cache', () => {
     await world.run(undefined, 600_000);
     expect(watches).toBeLessThan(45);
     expect(names()).toEqual(['a']);
+  });
+
+  describe('writing', () => {
+    test('is known as our own though the watch tells of it before the answer comes', async () => {
+      const { truth, cache, world, start, told } = setUp();
+      await truth.create(vmDraft('a'));
+      await truth.create(vmDraft('b'));
+      await start();
+      const slowly = (draft: Draft) => async () => {
+        const written = await truth.updateStatus(draft);
+        await truth.updateStatus({ ...vmDraft('b'), status: { state: written.metadata.resourceVersion } });
+        await sleep(world, 1000);
+        return written;
+      };
+      const writing = cache.writing(vmKey('a'), slowly({ ...vmDraft('a'), status: { state: 'ACTIVE' } }));
+      await world.run(undefined, 500);
+      expect(told).toEqual(['new a', 'new b', 'changed b']);
+      expect(await world.settle(writing)).toBe(cache.get(vmKey('a')));
+      await world.run(undefined, 5000);
+      expect(told).toEqual(['new a', 'new b', 'changed b', 'changed a by us']);
+    });
+
+    test("keeps others' writes theirs: before ours, after ours, and when ours takes the resource away", async () => {
+      const { truth, cache, world, start, told, names } = setUp();
+      await truth.create(vmDraft('a', { finalizers: ['x/y'] }));
+      await start();
+      const status = (state: string) => truth.updateStatus({ ...vmDraft('a'), status: { state } });
+      const between = async () => {
+        await status('before');
+        const ours = await status('ours');
+        await status('after');
+        await sleep(world, 1000);
+        return ours;
+      };
+      await world.settle(cache.writing(vmKey('a'), between));
+      expect(told.slice(1)).toEqual(['changed a by us', 'changed a']);
+      expect(cache.get(vmKey('a'))?.status).toEqual({ state: 'after' });
+      await truth.delete(vmKey('a'));
+      await world.run(undefined, 1000);
+      const last = () => truth.update({ ...vmDraft('a'), metadata: { name: 'a', namespace: 'default', finalizers: [] } });
+      await world.settle(cache.writing(vmKey('a'), last));
+      await world.run(undefined, 1000);
+      expect(names()).toEqual([]);
+    });
+
+    test('that fails leaves what the watch told meanwhile', async () => {
+      const { truth, cache, world, start } = setUp();
+      await truth.create(vmDraft('a'));
+      await start();
+      const failing = async () => {
+        await truth.updateStatus({ ...vmDraft('a'), status: { state: 'ACTIVE' } });
+        await sleep(world, 1000);
+        throw new StoreError('Unavailable', 'the reply was lost');
+      };
+      await expect(world.settle(cache.writing(vmKey('a'), failing))).rejects.toThrow('the reply was lost');
+      expect(cache.get(vmKey('a'))?.status).toEqual({ state: 'ACTIVE' });
+    });
   });
 
   describe('write', () => {

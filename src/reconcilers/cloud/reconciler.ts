@@ -3,6 +3,7 @@ import type { Connection } from '../../clouds/connection.js';
 import type { Quota, Server } from '../../clouds/driver.js';
 import { CloudError } from '../../clouds/errors.js';
 import type { Recorder } from '../../controllers/events.js';
+import { hasFinalizer, withFinalizer, withoutFinalizer } from '../../controllers/finalizer.js';
 import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
 import type { Environment } from '../../environment.js';
 import {
@@ -17,6 +18,7 @@ import { mergeConditions, type ProposedCondition } from '../../resources/conditi
 import { secretValues } from '../../resources/core.js';
 import { milliseconds } from '../../resources/duration.js';
 import type { Resource, ResourceKey } from '../../resources/metadata.js';
+import { sameJson } from '../../resources/same-json.js';
 import { validate } from '../../resources/validate.js';
 import type { Store } from '../../store/store.js';
 import { invalidSpec } from '../invalid-spec.js';
@@ -33,7 +35,7 @@ const QUOTA_KEEP_MS = 300_000;
 
 /** What the reconciler of Clouds works with. */
 export interface CloudTools {
-  readonly store: Store;
+  readonly store: Pick<Store, 'list'>;
   readonly records: Records;
   readonly connections: CloudConnections;
   readonly events: Pick<Recorder, 'record'>;
@@ -181,20 +183,12 @@ export class CloudReconciler implements Reconciler {
 
   /** A Cloud is held from the start: it is what deletions go through. */
   async #hold(cloud: Resource): Promise<Resource> {
-    const finalizers = cloud.metadata.finalizers ?? [];
-    if (finalizers.includes(FINALIZER)) return cloud;
-    const held = await this.tools.store.update({
-      ...cloud,
-      metadata: { ...cloud.metadata, finalizers: [...finalizers, FINALIZER] },
-    });
-    this.tools.records.written(held);
-    return held;
+    return hasFinalizer(cloud, FINALIZER) ? cloud : this.tools.records.update(withFinalizer(cloud, FINALIZER));
   }
 
   async #terminate(cloud: Resource): Promise<Outcome> {
-    const { records, store } = this.tools;
-    const finalizers = cloud.metadata.finalizers ?? [];
-    if (!finalizers.includes(FINALIZER)) return { kind: 'settled' };
+    const { records } = this.tools;
+    if (!hasFinalizer(cloud, FINALIZER)) return { kind: 'settled' };
     const users = (['VirtualMachine', 'KeyPair'] as const).map(
       (kind) => [kind, records.ofCloud(kind, cloud.metadata.name)] as const,
     );
@@ -204,12 +198,7 @@ export class CloudReconciler implements Reconciler {
       const message = `${named} in it must be deleted first`;
       return this.#report(cloud, { conditions: [{ type: 'Terminating', status: 'True', reason: 'InUse', message }], facts: {} });
     }
-    records.written(
-      await store.update({
-        ...cloud,
-        metadata: { ...cloud.metadata, finalizers: finalizers.filter((one) => one !== FINALIZER) },
-      }),
-    );
+    await records.update(withoutFinalizer(cloud, FINALIZER));
     return { kind: 'settled' };
   }
 
@@ -227,8 +216,7 @@ export class CloudReconciler implements Reconciler {
       observedGeneration: generation,
       conditions: mergeConditions(known.conditions ?? [], conditions, OWNED, generation, this.tools.environment.now()),
     };
-    if (JSON.stringify(status) !== JSON.stringify(known))
-      this.tools.records.written(await this.tools.store.updateStatus({ ...cloud, status }));
+    if (!sameJson(status, known)) await this.tools.records.updateStatus({ ...cloud, status });
     return { kind: 'settled' };
   }
 }

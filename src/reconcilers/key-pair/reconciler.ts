@@ -3,6 +3,7 @@ import type { Connection } from '../../clouds/connection.js';
 import type { CloudKeyPair } from '../../clouds/driver.js';
 import { CLOUD_ERRORS, isCloudError } from '../../clouds/errors.js';
 import type { Recorder } from '../../controllers/events.js';
+import { withFinalizer, withoutFinalizer } from '../../controllers/finalizer.js';
 import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
 import type { Environment } from '../../environment.js';
 import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
@@ -14,8 +15,8 @@ import {
   keyPairStatusSchema,
 } from '../../resources/key-pair.js';
 import type { Resource, ResourceKey } from '../../resources/metadata.js';
+import { sameJson } from '../../resources/same-json.js';
 import { validate } from '../../resources/validate.js';
-import type { Store } from '../../store/store.js';
 import { invalidSpec } from '../invalid-spec.js';
 import type { Records } from '../records.js';
 import { FINALIZER, type KeyPairPlan, type KeyPairStep, plan } from './plan.js';
@@ -30,7 +31,6 @@ const CLOUD_RECHECK_MS = 5_000;
 
 /** What the reconciler of KeyPairs works with. */
 export interface KeyPairTools {
-  readonly store: Store;
   readonly records: Records;
   connection(cloud: string): Connection | undefined;
   readonly events: Pick<Recorder, 'record'>;
@@ -90,7 +90,7 @@ export class KeyPairReconciler implements Reconciler {
           await driver.deleteKeyPair(name, signal).finally(() => keyPairs.forget());
           break;
         default:
-          current = await this.#setFinalizer(current, step === 'AddFinalizer');
+          current = await this.#setFinalizer(current, step);
       }
       this.#tell(current, step, name);
       if (step === 'RemoveFinalizer') return { kind: 'settled' };
@@ -111,7 +111,7 @@ export class KeyPairReconciler implements Reconciler {
     const { name } = keyPair.spec.cloudRef;
     const exists = this.tools.records.get({ kind: 'Cloud', namespace: '', name }) !== undefined;
     if (!exists && keyPair.metadata.deletionTimestamp && keyPair.status?.publicKeyHash === undefined) {
-      await this.#setFinalizer(keyPair, false);
+      await this.#setFinalizer(keyPair, 'RemoveFinalizer');
       return { kind: 'settled' };
     }
     const reason = exists ? 'CloudNotReady' : 'CloudNotFound';
@@ -141,12 +141,9 @@ export class KeyPairReconciler implements Reconciler {
       this.tools.events.record(keyPair, { type: 'Normal', reason: 'Delete', message: `deleted key pair ${name}`, action: step });
   }
 
-  async #setFinalizer(keyPair: Resource, present: boolean): Promise<Resource> {
-    const others = (keyPair.metadata.finalizers ?? []).filter((one) => one !== FINALIZER);
-    const finalizers = present ? [...others, FINALIZER] : others;
-    const written = await this.tools.store.update({ ...keyPair, metadata: { ...keyPair.metadata, finalizers } });
-    this.tools.records.written(written);
-    return written;
+  #setFinalizer(keyPair: Resource, step: 'AddFinalizer' | 'RemoveFinalizer'): Promise<Resource> {
+    const change = step === 'AddFinalizer' ? withFinalizer : withoutFinalizer;
+    return this.tools.records.update(change(keyPair, FINALIZER));
   }
 
   async #report(
@@ -158,8 +155,7 @@ export class KeyPairReconciler implements Reconciler {
     const known = keyPair.status ?? {};
     const merged = mergeConditions(known.conditions ?? [], conditions, OWNED, generation, this.tools.environment.now());
     const status = { ...known, ...facts, observedGeneration: generation, conditions: merged };
-    if (JSON.stringify(status) !== JSON.stringify(known))
-      this.tools.records.written(await this.tools.store.updateStatus({ ...keyPair, status }));
+    if (!sameJson(status, known)) await this.tools.records.updateStatus({ ...keyPair, status });
     return { kind: 'waiting', on: 'the next look', recheckAfterMs: RECHECK_MS };
   }
 }

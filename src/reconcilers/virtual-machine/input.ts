@@ -16,8 +16,9 @@ export type VirtualMachineInput =
   | { readonly kind: 'valid'; readonly vm: VirtualMachine }
   | { readonly kind: 'invalid'; readonly conditions: readonly ProposedCondition[]; readonly status: VirtualMachineStatus };
 
-/** Specs never change in place, so each is read once. */
-const read = new WeakMap<object, VirtualMachineSpec>();
+/** What stands in a store never changes in place, so each spec and status is read once; it is kept as it is, not copied. */
+const specs = new WeakMap<object, VirtualMachineSpec>();
+const statuses = new WeakMap<object, VirtualMachineStatus>();
 
 /**
  * Reads a resource as a store holds it: rows written by hand hold anything.
@@ -27,8 +28,7 @@ const read = new WeakMap<object, VirtualMachineSpec>();
 export function readVirtualMachine(resource: Resource): VirtualMachineInput {
   const { status: rawStatus, ...rest } = resource;
   const spec = specOf(resource);
-  const parsed = virtualMachineStatusSchema.safeParse(rawStatus ?? {});
-  const status = parsed.success ? parsed.data : {};
+  const status = statusOf(rawStatus);
   if (spec) return { kind: 'valid', vm: { ...rest, spec, status } };
   return { kind: 'invalid', conditions: invalidSpec(validate(virtualMachineKind, rest)), status };
 }
@@ -36,15 +36,32 @@ export function readVirtualMachine(resource: Resource): VirtualMachineInput {
 function specOf(resource: Resource): VirtualMachineSpec | undefined {
   const { spec } = resource;
   if (typeof spec !== 'object' || spec === null) return undefined;
-  const known = read.get(spec);
+  const known = specs.get(spec);
   if (known) return known;
   const { status: _status, ...declared } = resource;
-  const parsed = virtualMachineSpecSchema.safeParse(spec);
-  if (parsed.success && validate(virtualMachineKind, declared).length === 0) {
-    read.set(spec, parsed.data);
-    return parsed.data;
+  if (isSpec(spec) && validate(virtualMachineKind, declared).length === 0) {
+    specs.set(spec, spec);
+    return spec;
   }
   return resource.metadata.deletionTimestamp ? enoughToDelete(spec) : undefined;
+}
+
+function statusOf(status: unknown): VirtualMachineStatus {
+  if (typeof status !== 'object' || status === null) return {};
+  const known = statuses.get(status);
+  if (known) return known;
+  const read = isStatus(status) ? status : {};
+  statuses.set(status, read);
+  return read;
+}
+
+/** The schemas add and change nothing, so that what passes is of the type as it stands. */
+function isSpec(spec: object): spec is VirtualMachineSpec {
+  return virtualMachineSpecSchema.safeParse(spec).success;
+}
+
+function isStatus(status: object): status is VirtualMachineStatus {
+  return virtualMachineStatusSchema.safeParse(status).success;
 }
 
 /** What a deletion needs of a spec that is bad elsewhere. */

@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Connection } from '../../clouds/connection.js';
 import { CLOUD_ERRORS, CloudError, isCloudError } from '../../clouds/errors.js';
+import { withFinalizer, withoutFinalizer } from '../../controllers/finalizer.js';
 import type { Environment } from '../../environment.js';
-import type { Resource } from '../../resources/metadata.js';
+import { keyOf, type Resource } from '../../resources/metadata.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
-import type { Store } from '../../store/store.js';
+import type { Records } from '../records.js';
 import { type Findings, resolve } from './gather.js';
 import { type Observation, ownerTag } from './observation.js';
 import { clip, sameStatus, withBound, withoutServer } from './status.js';
@@ -14,11 +15,9 @@ import { FINALIZER, hasFinalizer, networksOf, SEND_WITHIN, serverName } from './
 
 /** What a pass needs for its effects. */
 export interface PassTools {
-  readonly store: Store;
+  readonly records: Pick<Records, 'get' | 'update' | 'updateStatus'>;
   readonly environment: Environment;
   readonly log: Logger;
-  /** Takes what a write of ours gave, so that no later pass acts on less. */
-  written(resource: Resource): VirtualMachine;
 }
 
 /**
@@ -54,7 +53,9 @@ export class Pass {
   async flush(): Promise<void> {
     if (sameStatus(this.#stored.status, this.#status)) return;
     this.#status = { ...this.#status, observedAt: this.tools.environment.now().toISOString() };
-    this.#stored = this.tools.written(await this.tools.store.updateStatus({ ...this.#stored, status: this.#status }));
+    const status = this.#status;
+    const { metadata } = await this.tools.records.updateStatus({ ...this.#stored, status });
+    this.#stored = { ...this.#stored, metadata, status };
   }
 
   /** To be called when the pass ends, however it does: an attempt that may still bring a server counts towards the Cloud's limit. */
@@ -73,11 +74,11 @@ export class Pass {
   async perform(step: Step, observation: Observation, signal: AbortSignal): Promise<void> {
     switch (step.kind) {
       case 'AddFinalizer':
-        await this.#setFinalizers([...(this.#stored.metadata.finalizers ?? []), FINALIZER]);
+        await this.#setFinalizer(withFinalizer);
         this.findings.fresh = true;
         return;
       case 'RemoveFinalizer':
-        return this.#setFinalizers((this.#stored.metadata.finalizers ?? []).filter((one) => one !== FINALIZER));
+        return this.#setFinalizer(withoutFinalizer);
       case 'RecordAttempt':
         return this.#recordAttempt(step.attempt, observation);
       case 'Bind':
@@ -269,8 +270,10 @@ export class Pass {
     return { count, at: this.tools.environment.now().toISOString(), message: clip(message), id };
   }
 
-  async #setFinalizers(finalizers: readonly string[]): Promise<void> {
-    const written = await this.tools.store.update({ ...this.#stored, metadata: { ...this.#stored.metadata, finalizers } });
-    this.#stored = this.tools.written(written);
+  async #setFinalizer(change: (resource: Resource, finalizer: string) => Resource): Promise<void> {
+    // The spec as it stands: of a bad one this pass has read only a part.
+    const { spec } = this.tools.records.get(keyOf(this.#stored)) ?? this.#stored;
+    const { metadata } = await this.tools.records.update(change({ ...this.#stored, spec }, FINALIZER));
+    this.#stored = { ...this.#stored, metadata };
   }
 }

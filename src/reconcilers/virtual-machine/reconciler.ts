@@ -6,7 +6,6 @@ import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
 import type { Environment } from '../../environment.js';
 import { formatKey, type Resource, type ResourceKey } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
-import type { Store } from '../../store/store.js';
 import type { Records } from '../records.js';
 import { cloudFacts, gather, type Surroundings } from './gather.js';
 import { readVirtualMachine, type VirtualMachineInput } from './input.js';
@@ -22,7 +21,6 @@ const MOST_STEPS = 24;
 
 /** What the reconciler of VirtualMachines works with. */
 export interface VirtualMachineTools {
-  readonly store: Store;
   readonly records: Records;
   /** The connection to the Cloud of that name, if there is one now. */
   connection(cloud: string): Connection | undefined;
@@ -49,10 +47,9 @@ export class VirtualMachineReconciler implements Reconciler {
     const { vm } = input;
     const connection = this.tools.connection(vm.spec.cloudRef.name);
     const pass = new Pass(vm, connection, this.tools.installation, {
-      store: this.tools.store,
+      records: this.tools.records,
       environment,
       log: this.tools.log.child({ key: formatKey(key) }),
-      written: (resource) => this.#written(resource, vm),
     });
     try {
       return await this.#converge(key, pass, connection, signal);
@@ -132,17 +129,10 @@ export class VirtualMachineReconciler implements Reconciler {
   }
 
   async #refuse(stored: Resource, input: Extract<VirtualMachineInput, { kind: 'invalid' }>): Promise<Outcome> {
-    const { store, records, environment } = this.tools;
+    const { records, environment } = this.tools;
     const status = withConditions({ metadata: stored.metadata, status: input.status }, input.conditions, environment.now());
-    if (!sameStatus(input.status, status)) records.written(await store.updateStatus({ ...stored, status }));
+    if (!sameStatus(input.status, status)) await records.updateStatus({ ...stored, status });
     return { kind: 'settled' };
-  }
-
-  #written(resource: Resource, before: VirtualMachine): VirtualMachine {
-    this.tools.records.written(resource);
-    const read = readVirtualMachine(resource);
-    // A write of ours changes no spec; if somebody else's came between, the write would have been refused as a conflict.
-    return read.kind === 'valid' ? read.vm : before;
   }
 
   #surroundings(vm: VirtualMachine): Surroundings {

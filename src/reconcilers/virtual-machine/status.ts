@@ -1,6 +1,7 @@
 import type { Server } from '../../clouds/driver.js';
 import { CLOUD_ERRORS, type CloudError } from '../../clouds/errors.js';
 import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
+import { sameJson } from '../../resources/same-json.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
 import type { UserData } from './observation.js';
 import { describeStep, type Step } from './steps.js';
@@ -101,13 +102,5 @@ export function failureConditions(step: Step, error: CloudError): ProposedCondit
 
 /** True if two statuses say the same, the time of the observation aside. */
 export function sameStatus(a: VirtualMachineStatus | undefined, b: VirtualMachineStatus): boolean {
-  return a !== undefined && canonical(a) === canonical(b);
-}
-
-function canonical({ observedAt, ...status }: VirtualMachineStatus): string {
-  return JSON.stringify(status, (_key, value: unknown) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  );
+  return a !== undefined && sameJson({ ...a, observedAt: undefined }, { ...b, observedAt: undefined });
 }
