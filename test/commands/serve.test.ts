@@ -22,7 +22,8 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  for (const command of running) {
+  // The last one started may work on the first one's database.
+  for (const command of running.reverse()) {
     command.kill('SIGTERM');
     await command.ended;
   }
@@ -30,12 +31,12 @@ afterEach(async () => {
 });
 
 /** Starts `serve` on free ports. Resolves when it is ready. */
-async function serve(): Promise<{ command: RunningCommand; run: z.infer<typeof runSchema> }> {
+async function serve(where = dataDir, ...more: string[]): Promise<{ command: RunningCommand; run: z.infer<typeof runSchema> }> {
   const anywhere = ['--http', '127.0.0.1:0', '--https', '127.0.0.1:0', '--log-format', 'json'];
-  const command = startCommand(['serve', '--data-dir', dataDir, ...anywhere]);
+  const command = startCommand(['serve', '--data-dir', where, ...anywhere, ...more]);
   running.push(command);
   const run = await eventually(async () => {
-    const found = runSchema.parse(JSON.parse(await readFile(join(dataDir, 'run.json'), 'utf8')));
+    const found = runSchema.parse(JSON.parse(await readFile(join(where, 'run.json'), 'utf8')));
     expect(found.pid).toBe(command.pid);
     return found;
   });
@@ -48,13 +49,26 @@ function dispatcher(...args: string[]) {
 }
 
 function get(url: string, ca: string, token?: string): Promise<number | undefined> {
-  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+  return call('GET', url, ca, token === undefined ? {} : { Authorization: `Bearer ${token}` });
+}
+
+function post(url: string, ca: string, token: string, body: string): Promise<number | undefined> {
+  return call('POST', url, ca, { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, body);
+}
+
+function call(
+  method: string,
+  url: string,
+  ca: string,
+  headers: Record<string, string>,
+  body?: string,
+): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    request(url, { ca, headers, agent: false }, (response) => {
+    request(url, { method, ca, headers, agent: false }, (response) => {
       response.resume().once('end', () => resolve(response.statusCode));
     })
       .once('error', reject)
-      .end();
+      .end(body);
   });
 }
 
@@ -146,5 +160,31 @@ describe('dispatcher serve', () => {
     const { code, stdout } = await command.ended;
     expect(code).toBe(1);
     expect(stdout).toContain('the embedded PostgreSQL ended');
+  });
+
+  test('of two on one database one acts, the other follows it when it is killed, and one with another key is refused', async () => {
+    const { run } = await serve();
+    await query(run.databaseUrl, 'CREATE DATABASE shared');
+    const databaseUrl = run.databaseUrl.replace('/dispatcher?', '/shared?');
+    const shared = ['--database-url', databaseUrl, '--encryption-key-file', join(dataDir, 'encryption.key')];
+    const first = await serve(join(dataDir, 'first'), ...shared);
+    await query(databaseUrl, `INSERT INTO clouds (name, spec) VALUES ('simulated', '{"engine": "simulator"}')`);
+    const readyOf = async (name: string) =>
+      query(databaseUrl, `SELECT status #>> '{conditions,0,status}' FROM clouds WHERE name = '${name}'`);
+    await eventually(async () => expect(await readyOf('simulated')).toEqual(['True']));
+    const second = await serve(join(dataDir, 'second'), ...shared);
+    expect(second.command.stdout()).not.toContain('leadership gained');
+
+    process.kill(first.command.pid, 'SIGKILL');
+    await query(databaseUrl, `INSERT INTO clouds (name, spec) VALUES ('later', '{"engine": "simulator"}')`);
+    await eventually(async () => expect(await readyOf('later')).toEqual(['True']), 40_000);
+    expect(second.command.stdout()).toContain('leadership gained');
+
+    const token = (await startCommand(['token', 'create', '--user', 'ann', '--database-url', databaseUrl]).ended).stdout.trim();
+    const secret = JSON.stringify({ metadata: { name: 'kept' }, stringData: { password: 'hunter2' } });
+    expect(await post(`${second.run.https}/api/v1/namespaces/default/secrets`, second.run.ca, token, secret)).toBe(201);
+    const stranger = ['serve', '--data-dir', join(dataDir, 'third'), '--database-url', databaseUrl, '--https', '127.0.0.1:0'];
+    const { code, stderr } = await startCommand(stranger).ended;
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/holds 1 Secrets encrypted with key/) });
   });
 });
