@@ -84,7 +84,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     Secret: secrets,
   };
 
-  const told = new WeakMap<object, 'failing' | 'answering'>();
+  const told = new WeakMap<object, { readonly observed: boolean; readonly failing: boolean }>();
   function listener(cloud: string): ObserverListener {
     return {
       serversChanged: (servers) => {
@@ -98,12 +98,15 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         clouds.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
         const observer = connections.get(cloud)?.observer;
         if (!observer) return;
-        const state = observer.health.error ? 'failing' : 'answering';
+        const { completeAt, error } = observer.health;
+        const state = { observed: completeAt !== undefined, failing: error !== undefined };
         const before = told.get(observer);
-        if (before === state) return;
+        if (before?.observed === state.observed && before.failing === state.failing) return;
         told.set(observer, state);
+        // Only now can the absence of a server be known: a machine that was left Ready may have lost its own.
+        const first = state.observed && !before?.observed;
         for (const resource of records.ofCloud('VirtualMachine', cloud)) {
-          if (before === undefined || !isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
+          if (first || !isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
         }
         for (const resource of records.ofCloud('KeyPair', cloud))
           if (!isReady(resource)) keyPairs.enqueue(keyOf(resource), 'resync');
@@ -131,18 +134,13 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     caches.Secret,
     unlessOwn(({ metadata }) => records.cloudsWithCredentials(metadata.namespace ?? '', metadata.name).map(keyOf)),
   );
-  // A create that a missing key pair made fail is not tried again by itself.
-  machines.follow(caches.KeyPair, ({ previous, current }) => {
-    if (!current || !isReady(current) || (previous && isReady(previous))) return [];
-    const waiting = INDEXES.cloud(current).flatMap((cloud) => records.ofCloud('VirtualMachine', cloud));
-    return waiting.filter((machine) => !isReady(machine)).map(keyOf);
-  });
   secrets.follow(caches.Cloud, ({ previous, current }) => [previous, current].flatMap(credentialsOf));
   for (const cache of [caches.VirtualMachine, caches.KeyPair])
     clouds.follow(cache, ({ previous, current }) => (previous && !current ? cloudOf(previous) : []));
-  caches.KeyPair.onChange(({ previous, current }) => {
-    if (!current || !isReady(current) || (previous && isReady(previous))) return;
-    for (const resource of records.virtualMachinesWithKeyPair(current)) if (!isReady(resource)) machines.enqueue(keyOf(resource));
+  // A create that a missing key pair made fail is not tried again by itself.
+  machines.follow(caches.KeyPair, ({ previous, current }) => {
+    if (!current || !isReady(current) || (previous && isReady(previous))) return [];
+    return records.virtualMachinesWithKeyPair(current).flatMap((machine) => (isReady(machine) ? [] : [keyOf(machine)]));
   });
   if (metrics) caches.VirtualMachine.onChange(({ previous, current }) => metrics.virtualMachineChanged(previous, current));
 

@@ -136,9 +136,9 @@ export class Rig {
     return this.#conditions(kind, name).find((one) => one.type === type)?.message ?? '';
   }
 
-  /** The events that a resource was told of, oldest first: `Normal Created`. */
+  /** The events that a resource was told of, in the order in which each came first: `Normal Created`, `Warning Quota x2`. */
   events(name: string): string[] {
-    return this.#eventsOf(name).map(({ type, reason }) => `${type} ${reason}`);
+    return this.#eventsOf(name).map(({ type, reason, count = 1 }) => `${type} ${reason}${count > 1 ? ` x${count}` : ''}`);
   }
 
   /** The messages of those events. */
