@@ -93,7 +93,7 @@ async function startCluster(): Promise<Cluster> {
 
   await mkdir(base, { recursive: true, mode: 0o755 });
   const home = await openHome(join(base, 'home'), join(base, 'root'));
-  const binaries = await completeBinaries(await findBinaries(), base, false);
+  const binaries = await completeBinaries(await findBinaries(), base, home.user !== undefined);
   const data = join(home.directory, 'data');
   const password = randomBytes(18).toString('base64url');
   const passwordFile = join(home.directory, 'password');
