@@ -46,9 +46,19 @@ export interface EventRecorderOptions {
   readonly instance: string;
 }
 
+/** What of an object stands in its events. Series outlive many versions of it, and must not keep those in memory. */
+interface InvolvedObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
 /** One event and its repeats. */
 interface Series {
-  readonly object: Resource;
+  readonly object: InvolvedObject;
   readonly happening: Happening;
   readonly name: string;
   readonly firstAt: Date;
@@ -60,7 +70,7 @@ interface Series {
 
 /**
  * Writes core/v1 Events into the namespace of their object (`default` for cluster-scoped ones). The same event again within
- * ten minutes raises the count of the first. One write is under way at a time; repeats that come meanwhile cost no more.
+ * ten minutes raises the count of the first. One group is written at a time; repeats that come meanwhile cost no more.
  */
 export class EventRecorder implements Recorder {
   readonly #series = new Map<string, Series>();
@@ -111,7 +121,7 @@ export class EventRecorder implements Recorder {
     }
     const suffix = this.options.environment.id().replaceAll('-', '').slice(0, 16);
     const name = `${object.metadata.name.slice(0, 236)}.${suffix}`;
-    const series = { object, happening, name, firstAt: now, lastAt: now, count: 1, written: false };
+    const series = { object: involved(object), happening, name, firstAt: now, lastAt: now, count: 1, written: false };
     this.#series.set(id, series);
     const [oldest] = this.#series.keys();
     if (this.#series.size > MAX_REMEMBERED && oldest !== undefined) this.#series.delete(oldest);
@@ -120,10 +130,11 @@ export class EventRecorder implements Recorder {
 
   async #writeAll(): Promise<void> {
     this.#writing = true;
-    for (const series of this.#waiting) {
-      // Taken out first: a repeat that comes while this is written is written after it.
-      this.#waiting.delete(series);
-      await this.#writePatiently(series);
+    while (this.#waiting.size > 0) {
+      const group = [...this.#waiting];
+      // Taken out first: a repeat that comes while these are written is written after them.
+      this.#waiting.clear();
+      await Promise.all(group.map((series) => this.#writePatiently(series)));
     }
     this.#writing = false;
     for (const resolve of this.#idle.splice(0)) resolve();
@@ -139,7 +150,7 @@ export class EventRecorder implements Recorder {
         // The namespace is gone or going, or the store refuses it: it will not get better.
         const final = isStoreError(error) && error.code !== 'Unavailable';
         if (final || attempt === ATTEMPTS) {
-          log.warn({ err: error, object: series.object.metadata.name, reason: series.happening.reason }, 'event not written');
+          log.warn({ err: error, object: series.object.name, reason: series.happening.reason }, 'event not written');
           return;
         }
         await sleep(environment, backoffMs(attempt, environment.random(), STORE_BACKOFF));
@@ -171,20 +182,12 @@ export class EventRecorder implements Recorder {
 
   #draft({ object, happening, name, firstAt, lastAt, count }: Series): Draft {
     const { component, instance } = this.options;
-    const { namespace, uid, resourceVersion } = object.metadata;
     const { type, reason, message, action } = happening;
     return {
       apiVersion: 'v1',
       kind: 'Event',
-      metadata: { name, namespace: namespace ?? 'default' },
-      involvedObject: {
-        apiVersion: object.apiVersion,
-        kind: object.kind,
-        ...(namespace === undefined ? {} : { namespace }),
-        name: object.metadata.name,
-        uid,
-        resourceVersion,
-      },
+      metadata: { name, namespace: object.namespace ?? 'default' },
+      involvedObject: object,
       type,
       reason: reason.slice(0, 128),
       message: message.slice(0, 1024),
@@ -197,6 +200,11 @@ export class EventRecorder implements Recorder {
       lastTimestamp: rfc3339(lastAt),
     };
   }
+}
+
+function involved({ apiVersion, kind, metadata }: Resource): InvolvedObject {
+  const { namespace, name, uid, resourceVersion } = metadata;
+  return { apiVersion, kind, ...(namespace === undefined ? {} : { namespace }), name, uid, resourceVersion };
 }
 
 function rfc3339(time: Date): string {
