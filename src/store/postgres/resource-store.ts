@@ -44,7 +44,7 @@ export class ResourceStore implements Store {
     this.#pool = pool;
     this.#environment = environment;
     this.#secrets = new SecretCodec(cipher, log);
-    this.#writes = new WriteQueue(pool, this.#secrets, log);
+    this.#writes = new WriteQueue(pool, this.#secrets, environment, log);
     this.#seen = version;
     this.leases = new PostgresLeases(pool);
     const load = async (kind: string) => {

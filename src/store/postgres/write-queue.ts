@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { type Environment, sleep } from '../../environment.js';
 import { formatKey } from '../../resources/metadata.js';
 import { StoreError } from '../errors.js';
 import { inTurn, isContention, isDataError, storeErrorOf, Undecided, whoBlocksWrites } from './database.js';
@@ -11,6 +12,11 @@ import { keyOfWrite, type Outcome, type Write, writeBatch } from './write-batch.
 const BATCH_SIZE = 1_000;
 /** Characters of JSON in one transaction at most, unless a single write has more. */
 const BATCH_LENGTH = 8_000_000;
+/**
+ * While many write at once, a batch begins so long after the one before it at the earliest, and takes along what comes meanwhile: a
+ * transaction costs as much as several rows. Who writes alone never waits. Milliseconds.
+ */
+const GATHER_MS = 3;
 /** How often a batch that did not get its turn is tried again; each try waits for the lock timeout. */
 const TRIES = 5;
 
@@ -30,11 +36,13 @@ interface Waiting {
 export class WriteQueue {
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
+  #gathering: Promise<void> | undefined;
   #closed = false;
 
   constructor(
     private readonly pool: pg.Pool,
     private readonly secrets: SecretCodec,
+    private readonly environment: Environment,
     private readonly log: Logger,
   ) {}
 
@@ -57,7 +65,9 @@ export class WriteQueue {
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
+      await this.#gathering;
       const batch = this.#takeBatch();
+      this.#gathering = batch.length > 1 && batch.length < BATCH_SIZE ? sleep(this.environment, GATHER_MS) : undefined;
       try {
         const outcomes = await this.#perform(batch);
         batch.forEach(({ resolve, reject }, index) => {
