@@ -1,4 +1,4 @@
-import { boundOf, type Convergence } from './bound.js';
+import type { Convergence } from './bound.js';
 import type { Metrics } from './figures.js';
 import { until } from './processes.js';
 import type { World } from './world.js';
@@ -60,11 +60,6 @@ export async function converge(world: World, writesPerSecond: number): Promise<C
     pages: callsByOperation['nova GET /v2.1/servers/detail'] ?? 0,
     callsByOperation,
   };
-}
-
-/** The ratio of a convergence to its bound. */
-export function ratioOf(run: Convergence): number {
-  return run.seconds / boundOf(run).seconds;
 }
 
 function ready(metrics: Metrics): number {
