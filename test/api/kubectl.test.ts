@@ -96,6 +96,15 @@ describe('stock kubectl', () => {
       source: { component: 'dispatcher' },
     });
 
+  test('apply takes a List, as `get -o yaml` of several writes one, and refuses what is wrong in it by name', async () => {
+    const list = (...items: string[]) =>
+      `apiVersion: v1\nkind: List\nitems:\n${items.map((item) => `- ${item.replaceAll('\n', '\n  ')}`).join('\n')}`;
+    const [first, second] = [manifest(), manifest({}, { name: 'web-2' })].map((text) => text.trim());
+    expect(await ok(['apply', '-f', '-'], list(first ?? '', second ?? ''))).toMatch(/web-1 created\n.*web-2 created/);
+    const refused = await run(['apply', '-f', '-'], list(manifest({ colour: 'red' }, { name: 'web-3' }).trim()));
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('unknown field "spec.colour"') });
+  });
+
   test('apply creates what the manifests declare, and a second time finds them unchanged', async () => {
     expect(await ok(['apply', '-f', '-'], SAMPLES)).toBe(
       'secret/openstack created\ncloud.dispatcher.dev/lab created\nvirtualmachine.dispatcher.dev/web-1 created\n',

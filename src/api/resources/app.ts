@@ -13,6 +13,7 @@ import { discoveryAt } from './discovery.js';
 import { ApiError, REASONS, type StatusDetails, statusOf, toApiError } from './errors.js';
 import { type Accepted, encode, negotiate } from './negotiation.js';
 import { openApiDocuments, openApiIndex } from './openapi.js';
+import { OPENAPI_V2_PROTOBUF, openApiV2 } from './openapi-v2.js';
 import { detailsOf, parsePath, qualifiedPlural, type Target } from './paths.js';
 import { flag } from './query.js';
 import { getList, getOne } from './read.js';
@@ -62,6 +63,11 @@ export function resourceApi(options: ResourceApiOptions): express.Express {
     }
     response.locals.user = user;
     next();
+  });
+  const openApi2 = openApiV2(options.version);
+  app.get('/openapi/v2', (_request, response) => {
+    response.setHeader('Content-Type', OPENAPI_V2_PROTOBUF);
+    response.end(openApi2);
   });
   app.use(express.raw({ type: () => true, limit: BODY_LIMIT }));
   app.use(async (request, response) => {
