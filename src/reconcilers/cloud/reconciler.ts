@@ -66,8 +66,13 @@ export class CloudReconciler implements Reconciler {
       this.#memory.delete(key.name);
       return { kind: 'settled' };
     }
-    if (stored.metadata.deletionTimestamp) return this.#terminate(stored);
-    const held = await this.#hold(stored);
+    const terminating = stored.metadata.deletionTimestamp !== undefined;
+    if (terminating && this.#users(key.name) === undefined) {
+      await records.update(withoutFinalizer(stored, FINALIZER));
+      return { kind: 'settled' };
+    }
+    // One that is in use stays connected, though it is to go: its servers are deleted through it.
+    const held = terminating ? stored : await this.#hold(stored);
     const spec = cloudSpecSchema.safeParse(held.spec);
     const { status: _status, ...declared } = held;
     const errors = validate(cloudKind, declared);
@@ -186,20 +191,19 @@ export class CloudReconciler implements Reconciler {
     return hasFinalizer(cloud, FINALIZER) ? cloud : this.tools.records.update(withFinalizer(cloud, FINALIZER));
   }
 
-  async #terminate(cloud: Resource): Promise<Outcome> {
-    const { records } = this.tools;
-    if (!hasFinalizer(cloud, FINALIZER)) return { kind: 'settled' };
-    const users = (['VirtualMachine', 'KeyPair'] as const).map(
-      (kind) => [kind, records.ofCloud(kind, cloud.metadata.name)] as const,
-    );
-    const used = users.filter(([, list]) => list.length > 0);
-    if (used.length > 0) {
-      const named = used.map(([kind, list]) => `${list.length} ${kind}${list.length > 1 ? 's' : ''}`).join(' and ');
-      const message = `${named} in it must be deleted first`;
-      return this.#report(cloud, { conditions: [{ type: 'Terminating', status: 'True', reason: 'InUse', message }], facts: {} });
-    }
-    await records.update(withoutFinalizer(cloud, FINALIZER));
-    return { kind: 'settled' };
+  /** What still names a Cloud: `2 VirtualMachines and 1 KeyPair`; undefined if nothing does. */
+  #users(name: string): string | undefined {
+    const counts = (['VirtualMachine', 'KeyPair'] as const).flatMap((kind) => {
+      const { length } = this.tools.records.ofCloud(kind, name);
+      return length > 0 ? [`${length} ${kind}${length > 1 ? 's' : ''}`] : [];
+    });
+    return counts.length > 0 ? counts.join(' and ') : undefined;
+  }
+
+  #terminating({ metadata }: Resource): ProposedCondition[] {
+    if (!metadata.deletionTimestamp) return [];
+    const message = `${this.#users(metadata.name) ?? 'nothing'} in it must be deleted first`;
+    return [{ type: 'Terminating', status: 'True', reason: 'InUse', message }];
   }
 
   async #report(
@@ -209,12 +213,13 @@ export class CloudReconciler implements Reconciler {
     const before = cloudStatusSchema.safeParse(cloud.status ?? {});
     const known: NonNullable<Cloud['status']> = before.success ? before.data : {};
     const { generation } = cloud.metadata;
+    const said = [...conditions, ...this.#terminating(cloud)];
     const { lastError: _lastError, ...rest } = known;
     const status: CloudStatus = {
       ...(facts.observedAt ? rest : known),
       ...facts,
       observedGeneration: generation,
-      conditions: mergeConditions(known.conditions ?? [], conditions, OWNED, generation, this.tools.environment.now()),
+      conditions: mergeConditions(known.conditions ?? [], said, OWNED, generation, this.tools.environment.now()),
     };
     if (!sameJson(status, known)) await this.tools.records.updateStatus({ ...cloud, status });
     return { kind: 'settled' };

@@ -35,7 +35,8 @@ export function plan(keyPair: KeyPair, { there, wantedHash, thereHash }: KeyPair
   const held = keyPair.metadata.finalizers?.includes(FINALIZER) ?? false;
   if (keyPair.metadata.deletionTimestamp) {
     if (!held) return { steps: [], conditions: [], ours: false };
-    const removes = wasOurs && keyPair.spec.deletionPolicy !== 'Orphan';
+    // With the declared key it is ours too: an import whose status was not written.
+    const removes = (wasOurs || thereHash === wantedHash) && keyPair.spec.deletionPolicy !== 'Orphan';
     return { steps: removes ? ['Delete', 'RemoveFinalizer'] : ['RemoveFinalizer'], conditions: [], ours: wasOurs };
   }
   const hold: KeyPairStep[] = held ? [] : ['AddFinalizer'];

@@ -17,6 +17,7 @@ import {
 import type { Resource, ResourceKey } from '../../resources/metadata.js';
 import { sameJson } from '../../resources/same-json.js';
 import { validate } from '../../resources/validate.js';
+import { type CloudProblem, cloudProblem } from '../cloud/problem.js';
 import { invalidSpec } from '../invalid-spec.js';
 import type { Records } from '../records.js';
 import { FINALIZER, type KeyPairPlan, type KeyPairStep, plan } from './plan.js';
@@ -53,8 +54,11 @@ export class KeyPairReconciler implements Reconciler {
     if (!spec.success || errors.length > 0)
       return this.#report({ ...declared, spec: undefined, status: read.data ?? {} }, invalidSpec(errors), {});
     const keyPair: KeyPair = { ...declared, spec: spec.data, status: read.data ?? {} };
-    const connection = this.tools.connection(keyPair.spec.cloudRef.name);
-    if (!connection) return this.#withoutCloud(keyPair);
+    const { name } = keyPair.spec.cloudRef;
+    const connection = this.tools.connection(name);
+    const cloud = this.tools.records.get({ kind: 'Cloud', namespace: '', name });
+    const problem = cloudProblem(keyPair, name, cloud, connection !== undefined);
+    if (problem || !connection) return this.#withoutCloud(keyPair, problem);
     try {
       return await this.#converge(keyPair, connection, signal);
     } catch (error) {
@@ -107,25 +111,20 @@ export class KeyPairReconciler implements Reconciler {
     return this.#report(keyPair, conditions, facts);
   }
 
-  async #withoutCloud(keyPair: KeyPair): Promise<Outcome> {
-    const { name } = keyPair.spec.cloudRef;
-    const exists = this.tools.records.get({ kind: 'Cloud', namespace: '', name }) !== undefined;
-    if (!exists && keyPair.metadata.deletionTimestamp && keyPair.status?.publicKeyHash === undefined) {
+  /** Nothing can be asked now. What was said before stands while the Cloud is just not connected yet. */
+  async #withoutCloud(keyPair: KeyPair, problem: CloudProblem | undefined): Promise<Outcome> {
+    const neverImported = keyPair.status?.publicKeyHash === undefined;
+    if (keyPair.metadata.deletionTimestamp && neverImported && problem?.reason === 'CloudNotFound') {
       await this.#setFinalizer(keyPair, 'RemoveFinalizer');
       return { kind: 'settled' };
     }
-    const reason = exists ? 'CloudNotReady' : 'CloudNotFound';
-    const message = exists
-      ? `Cloud ${name} is not connected: see its conditions`
-      : `spec.cloudRef.name: there is no Cloud ${name}`;
-    await this.#report(
-      keyPair,
-      [
-        { type: 'Ready', status: 'False', reason, message },
-        { type: 'Reconciling', status: 'True', reason, message },
-      ],
-      {},
-    );
+    if (problem) {
+      const said: ProposedCondition[] = [
+        { type: 'Ready', status: 'Unknown', ...problem },
+        { type: 'Reconciling', status: 'True', ...problem },
+      ];
+      await this.#report(keyPair, said, {});
+    }
     return { kind: 'waiting', on: 'the Cloud', recheckAfterMs: CLOUD_RECHECK_MS };
   }
 

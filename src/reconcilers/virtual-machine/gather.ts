@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import type { Catalog, Resolution } from '../../clouds/catalog.js';
 import type { Connection } from '../../clouds/connection.js';
 import type { Server } from '../../clouds/driver.js';
-import { cloudSpecSchema, cloudStatusSchema } from '../../resources/cloud.js';
 import { type Secret, secretValues } from '../../resources/core.js';
 import type { Resource } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { cloudProblem } from '../cloud/problem.js';
 import type { Bound, CloudFacts, Observation, Resolved, UserData } from './observation.js';
 
 /** How long a list of key pairs serves; and how soon one is asked for again for the sake of a name that it lacks. */
@@ -38,21 +38,9 @@ export function cloudFacts(
   installation: string,
 ): CloudFacts {
   const { name } = vm.spec.cloudRef;
-  const unusable = (reason: string, message: string): CloudFacts => ({ kind: 'unusable', reason, message });
-  if (!cloud) return unusable('CloudNotFound', `spec.cloudRef.name: there is no Cloud ${name}`);
-  const spec = cloudSpecSchema.safeParse(cloud.spec);
-  if (!spec.success) return unusable('CloudInvalid', `Cloud ${name} has an invalid spec: see its conditions`);
-  const { paused, allowedNamespaces } = spec.data;
-  if (paused) return unusable('CloudPaused', `Cloud ${name} is paused`);
-  if (allowedNamespaces && !allowedNamespaces.includes(vm.metadata.namespace ?? '')) {
-    return unusable('NamespaceNotAllowed', `Cloud ${name} does not allow the namespace ${vm.metadata.namespace}`);
-  }
-  if (cloud.metadata.deletionTimestamp && !vm.metadata.deletionTimestamp)
-    return unusable('CloudTerminating', `Cloud ${name} is being deleted`);
-  if (!connection) {
-    const problem = cloudStatusSchema.safeParse(cloud.status).data?.conditions?.find(({ type }) => type === 'Stalled');
-    return problem ? unusable('CloudNotReady', `Cloud ${name} is not connected: ${problem.message}`) : { kind: 'connecting' };
-  }
+  const problem = cloudProblem(vm, name, cloud, connection !== undefined);
+  if (problem) return { kind: 'unusable', ...problem };
+  if (!connection) return { kind: 'connecting' };
   const { health } = connection.observer;
   if (!health.completeAt) return { kind: 'connecting', trouble: health.error?.error.message };
   return {
