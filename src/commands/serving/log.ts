@@ -30,5 +30,5 @@ function logTo(level: string, stream: DestinationStream): Logger {
 
 async function prettyStream(): Promise<DestinationStream> {
   const { default: pretty } = await import('pino-pretty');
-  return pretty({ colorize: process.stdout.isTTY ?? false, translateTime: 'SYS:HH:MM:ss.l', sync: true });
+  return pretty({ colorize: process.stdout.isTTY ?? false, translateTime: 'SYS:HH:MM:ss.l', singleLine: true, sync: true });
 }
