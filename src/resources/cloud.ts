@@ -50,6 +50,9 @@ export const cloudSpecSchema = z.strictObject({
     })
     .optional(),
   buildTimeout: duration.optional().describe('How long a server may stay in building before it is replaced. Default 10m.'),
+  requestTimeout: duration
+    .optional()
+    .describe('How long one call may take before it is given up; its outcome then counts as unknown. Default 30s.'),
   orphans: z
     .strictObject({
       policy: z

@@ -3,6 +3,7 @@ import { parseCredentials } from '../../clouds/openstack/credentials.js';
 import { openStackDriver } from '../../clouds/openstack/driver.js';
 import type { Environment } from '../../environment.js';
 import type { DriverFactory } from '../../reconcilers/cloud/connections.js';
+import { milliseconds } from '../../resources/duration.js';
 
 /** What drivers are made with, beside what a Cloud says. */
 export interface DriverTools {
@@ -29,7 +30,8 @@ export function driverFactory({ environment, log, installation, simulatorUrl }: 
       requestsPerSecond: spec.limits?.requestsPerSecond ?? DEFAULT_LIMITS.requestsPerSecond,
       inFlight: spec.limits?.inFlight ?? DEFAULT_LIMITS.inFlight,
     };
-    const tools = { limits, environment, installation, onCall, log: log.child({ cloud: name }) };
+    const requestTimeoutMs = spec.requestTimeout === undefined ? {} : { requestTimeoutMs: milliseconds(spec.requestTimeout) };
+    const tools = { limits, environment, installation, onCall, ...requestTimeoutMs, log: log.child({ cloud: name }) };
     if (spec.engine === 'simulator') return openStackDriver({ ...tools, ...SIMULATED, endpoint: simulatorUrl });
     const { credentials, caBundle, ...said } = parseCredentials(values ?? {});
     const endpoint = spec.endpoint ?? said.endpoint;

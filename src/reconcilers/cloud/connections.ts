@@ -59,8 +59,17 @@ export class CloudConnections {
    * everything then waits for; the old one ends when its calls have. @throws as the DriverFactory does.
    */
   ensure(name: string, spec: CloudSpec, credentials: Readonly<Record<string, string>> | undefined): Connection {
-    const { engine, endpoint, region, project, limits } = spec;
-    const madeFrom = digest([engine, endpoint, region, project, limits?.inFlight, limits?.requestsPerSecond, credentials]);
+    const { engine, endpoint, region, project, limits, requestTimeout } = spec;
+    const madeFrom = digest([
+      engine,
+      endpoint,
+      region,
+      project,
+      limits?.inFlight,
+      limits?.requestsPerSecond,
+      requestTimeout,
+      credentials,
+    ]);
     const known = this.#entries.get(name);
     if (known?.madeFrom === madeFrom) {
       known.connection.configure(settingsOf(spec));
@@ -98,11 +107,14 @@ export class CloudConnections {
   }
 }
 
+/** However short an interval is declared, a cloud is not looked at more often. */
+const SHORTEST_INTERVAL_MS = 100;
+
 /** A Cloud's settings with the defaults that its schema tells. */
 function settingsOf({ observe, buildTimeout, limits }: CloudSpec): ConnectionSettings {
   return {
-    intervalMs: milliseconds(observe?.interval ?? '2s'),
-    auditIntervalMs: milliseconds(observe?.auditInterval ?? '60s'),
+    intervalMs: Math.max(milliseconds(observe?.interval ?? '2s'), SHORTEST_INTERVAL_MS),
+    auditIntervalMs: Math.max(milliseconds(observe?.auditInterval ?? '60s'), SHORTEST_INTERVAL_MS),
     settleMs: milliseconds(observe?.settleTime ?? '30s'),
     buildTimeoutMs: milliseconds(buildTimeout ?? '10m'),
     serverLimit: limits?.servers,
