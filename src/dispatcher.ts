@@ -121,10 +121,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   machines.follow(
     caches.Cloud,
     unlessOwn(({ metadata }) => records.ofCloud('VirtualMachine', metadata.name).map(keyOf)),
+    'resync',
   );
   keyPairs.follow(
     caches.Cloud,
     unlessOwn(({ metadata }) => records.ofCloud('KeyPair', metadata.name).map(keyOf)),
+    'resync',
   );
   machines.follow(
     caches.Secret,

@@ -10,7 +10,7 @@ import type { Outcome, Reconciler } from './reconciler.js';
 import { retryOf } from './retry.js';
 
 /** How long workers may keep the event loop busy with reconciles that wait for nothing. Milliseconds. */
-const BREATHE_AFTER = 8;
+const BREATHE_AFTER = 3;
 
 /** What a controller is made of. */
 export interface ControllerOptions {
@@ -72,10 +72,11 @@ export class Controller {
   /**
    * Enqueues a key for every change in a cache, and for all that is in it now.
    * @param keysOf whom a change concerns; default the changed resource itself, which must then be of the reconciler's kind.
+   * @param lane resync where one change may concern so many that single changes must not wait behind them.
    */
-  follow(cache: Cache, keysOf: (change: Change) => readonly ResourceKey[] = ownKey): void {
+  follow(cache: Cache, keysOf: (change: Change) => readonly ResourceKey[] = ownKey, lane: Lane = 'change'): void {
     cache.onChange((change) => {
-      for (const key of keysOf(change)) this.enqueue(key);
+      for (const key of keysOf(change)) this.enqueue(key, lane);
     });
   }
 
