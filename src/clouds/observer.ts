@@ -288,28 +288,42 @@ export class CloudObserver {
   }
 }
 
-/** Equal in all that a driver reports; key order in metadata may differ. */
+/** Equal in all that a driver reports but the time of the last change; the order of metadata and tags does not count. */
 function sameServer(a: Server, b: Server): boolean {
-  return a === b || canonical(a) === canonical(b);
+  return (
+    a === b ||
+    (a.state === b.state &&
+      a.task === b.task &&
+      a.name === b.name &&
+      a.owner?.uid === b.owner?.uid &&
+      a.owner?.attempt === b.owner?.attempt &&
+      a.owner?.installation === b.owner?.installation &&
+      a.ownerTagWhole === b.ownerTagWhole &&
+      a.imageId === b.imageId &&
+      a.flavorId === b.flavorId &&
+      a.flavorName === b.flavorName &&
+      a.keyName === b.keyName &&
+      a.fault === b.fault &&
+      sameAddresses(a.addresses, b.addresses) &&
+      sameEntries(a.metadata, b.metadata) &&
+      sameTags(a.tags, b.tags))
+  );
 }
 
-function canonical(server: Server): string {
-  const metadata = Object.entries(server.metadata).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([
-    server.name,
-    server.state,
-    server.task,
-    server.owner?.uid,
-    server.owner?.attempt,
-    server.owner?.installation,
-    server.ownerTagWhole,
-    server.imageId,
-    server.flavorId,
-    server.flavorName,
-    server.keyName,
-    metadata,
-    server.tags ? [...server.tags].sort() : undefined,
-    server.addresses,
-    server.fault,
-  ]);
+function sameAddresses(a: Server['addresses'], b: Server['addresses']): boolean {
+  if (a.length !== b.length) return false;
+  return a.every(({ network, address, type }, index) => {
+    const other = b[index];
+    return network === other?.network && address === other.address && type === other.type;
+  });
+}
+
+function sameEntries(a: Server['metadata'], b: Server['metadata']): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
+
+function sameTags(a: Server['tags'], b: Server['tags']): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.length === b.length && (a.length === 0 || a.toSorted().join() === b.toSorted().join());
 }

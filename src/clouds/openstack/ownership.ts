@@ -7,6 +7,9 @@ import type { OwnerTag, Server } from '../driver.js';
  * From the tag alone `attempt` is '', and `installation` is our own if that begins so, else the part that fitted.
  */
 const METADATA_PREFIX = 'dispatcher.';
+const INSTALLATION_KEY = `${METADATA_PREFIX}installation`;
+const UID_KEY = `${METADATA_PREFIX}uid`;
+const ATTEMPT_KEY = `${METADATA_PREFIX}attempt`;
 const TAG_PREFIX = 'dispatcher:';
 const TAG_LENGTH = 60;
 const INSTALLATION_LENGTH = 8;
@@ -21,14 +24,23 @@ export function readOwnership(
   installation: string | undefined,
 ): Ownership {
   const owner = ownerInMetadata(metadata, tags, installation) ?? ownerInTags(tags, installation);
-  const ourKeys = Object.keys(metadata).filter((key) => key.startsWith(METADATA_PREFIX));
-  const ourTags = tags?.filter((tag) => tag.startsWith(TAG_PREFIX));
-  return {
-    ...(owner === undefined ? {} : { owner }),
-    ownerTagWhole: owner !== undefined && isWhole(owner, metadata, ourKeys, ourTags),
-    metadata: Object.fromEntries(Object.entries(metadata).filter(([key]) => !key.startsWith(METADATA_PREFIX))),
-    ...(tags === undefined ? {} : { tags: tags.filter((tag) => !tag.startsWith(TAG_PREFIX)) }),
+  // Asked of every server of every list, so nothing is made that is not kept.
+  const others: Record<string, string> = {};
+  let ourKeys = 0;
+  for (const [key, value] of Object.entries(metadata)) {
+    if (key.startsWith(METADATA_PREFIX)) ourKeys += 1;
+    else others[key] = value;
+  }
+  const otherTags = tags?.filter((tag) => !tag.startsWith(TAG_PREFIX));
+  const whole = owner !== undefined && ourKeys === 3 && holds(metadata, owner) && holdsTag(owner, tags, otherTags);
+  // Without spreads, which are slow enough to be seen in an audit.
+  const read: { -readonly [Part in keyof Ownership]: Ownership[Part] } = {
+    ownerTagWhole: whole && owner.attempt !== '',
+    metadata: others,
   };
+  if (owner !== undefined) read.owner = owner;
+  if (otherTags !== undefined) read.tags = otherTags;
+  return read;
 }
 
 /** A server's whole metadata: what was asked for, and the owner tag if it has an owner. */
@@ -36,9 +48,9 @@ export function ownedMetadata(metadata: Readonly<Record<string, string>>, owner:
   if (owner === undefined) return { ...metadata };
   return {
     ...metadata,
-    [`${METADATA_PREFIX}installation`]: owner.installation,
-    [`${METADATA_PREFIX}uid`]: owner.uid,
-    [`${METADATA_PREFIX}attempt`]: owner.attempt,
+    [INSTALLATION_KEY]: owner.installation,
+    [UID_KEY]: owner.uid,
+    [ATTEMPT_KEY]: owner.attempt,
   };
 }
 
@@ -56,10 +68,10 @@ function ownerInMetadata(
   tags: readonly string[] | undefined,
   ours: string | undefined,
 ): OwnerTag | undefined {
-  const uid = metadata[`${METADATA_PREFIX}uid`];
+  const uid = metadata[UID_KEY];
   if (uid === undefined || uid === '') return undefined;
-  const installation = metadata[`${METADATA_PREFIX}installation`];
-  const attempt = metadata[`${METADATA_PREFIX}attempt`] ?? '';
+  const installation = metadata[INSTALLATION_KEY];
+  const attempt = metadata[ATTEMPT_KEY] ?? '';
   if (installation !== undefined) return { installation, uid, attempt };
   // Another uid in the tag would tell of another server's installation.
   const tagged = ownerInTags(tags, ours);
@@ -75,15 +87,12 @@ function ownerInTags(tags: readonly string[] | undefined, ours: string | undefin
   return undefined;
 }
 
-function isWhole(
-  owner: OwnerTag,
-  metadata: Readonly<Record<string, string>>,
-  ourKeys: readonly string[],
-  ourTags: readonly string[] | undefined,
-): boolean {
-  const expected = ownedMetadata({}, owner);
-  const keys = Object.keys(expected);
-  const metadataWhole = ourKeys.length === keys.length && keys.every((key) => metadata[key] === expected[key]);
-  const tagsWhole = ourTags === undefined || (ourTags.length === 1 && ourTags[0] === ownerTag(owner));
-  return metadataWhole && tagsWhole && owner.attempt !== '';
+function holds(metadata: Readonly<Record<string, string>>, { installation, uid, attempt }: OwnerTag): boolean {
+  return metadata[INSTALLATION_KEY] === installation && metadata[UID_KEY] === uid && metadata[ATTEMPT_KEY] === attempt;
+}
+
+/** True if exactly the owner's tag stands beside the others, or this cloud has no tags. */
+function holdsTag(owner: OwnerTag, tags: readonly string[] | undefined, others: readonly string[] | undefined): boolean {
+  if (tags === undefined || others === undefined) return true;
+  return tags.length === others.length + 1 && tags.includes(ownerTag(owner));
 }
