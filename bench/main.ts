@@ -16,7 +16,7 @@ const HELP = `npm run bench -- [N ...] [options]: benchmarks with N machines eac
   --latency MS    of each call to the simulated cloud (default 20)
   --build MS      from a create until the server is ACTIVE (default 5000)
   --only-converge leave out all but the convergence
-  --profile FILE  write a .cpuprofile of the dispatcher's convergence
+  --profile DIR   write .cpuprofile files of the dispatcher: one of each part
 `;
 
 const { values, positionals } = parseArgs({
@@ -43,9 +43,8 @@ async function measure(settings: Settings): Promise<void> {
     };
     const heapBefore = await world.inspector.heapAfterCollection();
     const residentBefore = await world.residentBytes();
-    if (values.profile) await world.inspector.startProfile();
-    const { run, ...more } = await converge(world, await writesPerSecond(world));
-    if (values.profile) await world.inspector.writeProfile(values.profile);
+    const speed = await writesPerSecond(world);
+    const { run, ...more } = await profiled(world, 'converge', () => converge(world, speed));
     const bound = boundOf(run);
     tell('convergence / bound', run.seconds / bound.seconds, '', machines > 1_000 ? 1.5 : 1.3);
     tell('  convergence / bound of the cloud alone', run.seconds / bound.ofTheCloud, '');
@@ -65,15 +64,15 @@ async function measure(settings: Settings): Promise<void> {
       await settled(world);
       tell('heap per VM', ((await world.inspector.heapAfterCollection()) - heapBefore) / machines / 1000, 'kB', 1.5);
       tell('resident memory per VM', ((await world.residentBytes()) - residentBefore) / machines / 1000, 'kB');
-      const steady = await steadyState(world);
+      const steady = await profiled(world, 'steady', () => steadyState(world));
       tell('list calls per audit', steady.listCallsPerAudit, 'calls', Math.max(1, machines / 1_000));
       tell('  other calls in 3 audits', steady.otherCalls, 'calls');
       tell('  store writes per audit', steady.writesPerAudit, 'rows');
       tell('  CPU per audit', steady.cpuSecondsPerAudit * 1_000, 'ms');
-      const idle = await changeWhileIdle(world);
+      const idle = await profiled(world, 'idle', () => changeWhileIdle(world));
       tell('change to cloud call, idle: p50', idle.median, 'ms', 5);
       tell('change to cloud call, idle: p99', idle.p99, 'ms', 25);
-      const busy = await changeWhileBusy(world);
+      const busy = await profiled(world, 'busy', () => changeWhileBusy(world));
       tell('change to cloud call, during a resync: p50', busy.median, 'ms', 5);
       tell('change to cloud call, during a resync: p99', busy.p99, 'ms', 25);
       await settled(world);
@@ -85,6 +84,14 @@ async function measure(settings: Settings): Promise<void> {
     printFigures(settings, figures);
     await world.stop();
   }
+}
+
+async function profiled<T>(world: World, name: string, work: () => Promise<T>): Promise<T> {
+  if (values.profile === undefined) return work();
+  await world.inspector.startProfile();
+  const result = await work();
+  await world.inspector.writeProfile(`${values.profile}/${name}.cpuprofile`);
+  return result;
 }
 
 if (values.help) {
