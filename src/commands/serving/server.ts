@@ -120,15 +120,14 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
   closing.add(
     startUpkeep(
       [
-        { name: 'history', everyMs: HOUR_MS / 12, run: () => store.prune() },
+        { name: 'history', schedule: '*/5 * * * *', run: () => store.prune() },
         {
           name: 'events',
-          everyMs: HOUR_MS / 12,
+          schedule: '*/5 * * * *',
           run: () => store.expireEvents(new Date(environment.now().getTime() - HOUR_MS)),
         },
-        { name: 'certificate', everyMs: 24 * HOUR_MS, run: async () => https.renew(await tlsMaterial(tlsOptions)) },
+        { name: 'certificate', schedule: '30 3 * * *', run: async () => https.renew(await tlsMaterial(tlsOptions)) },
       ],
-      environment,
       log,
     ),
   );

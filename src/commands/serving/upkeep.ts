@@ -1,33 +1,33 @@
+import cron from 'node-cron';
 import type { Logger } from 'pino';
-import type { Environment } from '../../environment.js';
 
 /** A chore that is done now and then. */
 export interface Chore {
   readonly name: string;
-  readonly everyMs: number;
+  /** When, as cron has it, seconds first if there are six fields. UTC. */
+  readonly schedule: string;
   run(): Promise<unknown>;
 }
 
 /**
- * Does each chore again and again, the first time after its interval. A chore that fails is logged and tried at its next turn.
+ * Does each chore at its times; not again while it is still being done. A chore that fails is logged and tried at its next time.
  * @returns what ends it, when the chores in hand are done.
  */
-export function startUpkeep(chores: readonly Chore[], environment: Environment, log: Logger): () => Promise<void> {
+export function startUpkeep(chores: readonly Chore[], log: Logger): () => Promise<void> {
   const running = new Set<Promise<void>>();
-  const timers = new Map<Chore, () => void>();
-  const schedule = (chore: Chore) => {
-    timers.set(
-      chore,
-      environment.after(chore.everyMs, () => {
+  const tasks = chores.map((chore) =>
+    cron.schedule(
+      chore.schedule,
+      () => {
         const run = perform(chore, log).finally(() => running.delete(run));
         running.add(run);
-        schedule(chore);
-      }),
-    );
-  };
-  for (const chore of chores) schedule(chore);
+        return run;
+      },
+      { name: chore.name, timezone: 'UTC', noOverlap: true },
+    ),
+  );
   return async () => {
-    for (const cancel of timers.values()) cancel();
+    for (const task of tasks) await task.destroy();
     await Promise.all(running);
   };
 }
