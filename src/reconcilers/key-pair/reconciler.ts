@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from '../../clouds/connection.js';
 import type { CloudKeyPair } from '../../clouds/driver.js';
-import { CLOUD_ERRORS, isCloudError } from '../../clouds/errors.js';
+import { CLOUD_ERRORS, type CloudError, isCloudError } from '../../clouds/errors.js';
 import type { Recorder } from '../../controllers/events.js';
 import { withFinalizer, withoutFinalizer } from '../../controllers/finalizer.js';
 import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
@@ -62,19 +62,21 @@ export class KeyPairReconciler implements Reconciler {
     try {
       return await this.#converge(keyPair, connection, signal);
     } catch (error) {
-      if (!isCloudError(error)) throw error;
-      const message = `${error.message}. To do: ${CLOUD_ERRORS[error.code].advice}`;
-      const retry = CLOUD_ERRORS[error.code].retry === 'change' ? 'Stalled' : 'Reconciling';
-      await this.#report(
-        keyPair,
-        [
-          { type: 'Ready', status: 'False', reason: error.code, message },
-          { type: retry, status: 'True', reason: error.code, message },
-        ],
-        {},
-      );
+      if (isCloudError(error)) await this.#reportFailure(key, keyPair, error);
       throw error;
     }
+  }
+
+  async #reportFailure(key: ResourceKey, keyPair: KeyPair, error: CloudError): Promise<void> {
+    const { advice, retry } = CLOUD_ERRORS[error.code];
+    const said = { reason: error.code, message: `${error.message}. To do: ${advice}` };
+    const conditions: ProposedCondition[] = [
+      { type: 'Ready', status: 'False', ...said },
+      { type: retry === 'change' ? 'Stalled' : 'Reconciling', status: 'True', ...said },
+    ];
+    // The finalizer may have been written before the call that failed.
+    const { metadata } = this.tools.records.get(key) ?? keyPair;
+    if (metadata.generation === keyPair.metadata.generation) await this.#report({ ...keyPair, metadata }, conditions, {});
   }
 
   async #converge(keyPair: KeyPair, { driver, keyPairs }: Connection, signal: AbortSignal): Promise<Outcome> {
