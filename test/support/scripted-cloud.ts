@@ -165,12 +165,15 @@ export class ScriptedCloud implements CloudDriver {
     return this.#call('setServerMetadata', id, () => {
       const { owner: _before, ...server } = this.#server(id);
       this.#servers.set(id, { ...server, ...(owner ? { owner } : {}) });
-      this.put(id, { metadata, ownerTagWhole: owner !== undefined });
+      // An owner tag that is not whole lacks the part in the tags: metadata alone do not mend it.
+      this.put(id, { metadata, ownerTagWhole: owner !== undefined && server.ownerTagWhole });
     });
   }
 
-  setServerTags(id: string, tags: readonly string[]): Promise<void> {
-    return this.#change('setServerTags', id, { tags });
+  setServerTags(id: string, tags: readonly string[], owner: OwnerTag | undefined): Promise<void> {
+    return this.#call('setServerTags', id, () => {
+      this.put(id, { tags, ownerTagWhole: owner !== undefined && this.#server(id).owner !== undefined });
+    });
   }
 
   listImages = (): Promise<readonly Image[]> => this.#call('listImages', '', () => this.images);

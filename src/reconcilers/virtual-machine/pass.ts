@@ -133,6 +133,10 @@ export class Pass {
         return this.#change(connection, step.id, 'resizing', () => driver.resizeServer(step.id, step.flavorId, signal));
       case 'ConfirmResize':
         return this.#change(connection, step.id, 'confirming the resize', () => driver.confirmResize(step.id, signal));
+      case 'Own':
+        await driver.setServerMetadata(step.id, metadata, owner, signal);
+        await driver.setServerTags(step.id, tags, owner, signal);
+        return this.#look(connection, step.id, signal);
       case 'Disown':
         await driver.setServerMetadata(step.id, metadata, undefined, signal);
         await driver.setServerTags(step.id, tags, undefined, signal);

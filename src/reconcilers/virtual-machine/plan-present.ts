@@ -149,9 +149,15 @@ function corrections(vm: VirtualMachine, observation: Observation, server: Serve
   const tagged =
     server.ownerTagWhole && server.owner?.uid === vm.metadata.uid && server.owner.installation === observation.installation;
   const metadata = differences(server.metadata, spec.metadata ?? {});
-  if (metadata || !tagged) list.push({ kind: 'SetMetadata', id, detail: metadata ?? 'the owner tag' });
   const tags = server.tags ? differences(asRecord(server.tags), asRecord(spec.tags ?? [])) : undefined;
-  if (tags || (server.tags && !tagged)) list.push({ kind: 'SetTags', id, detail: tags ?? 'the owner tag' });
+  if (!tagged) {
+    // One step: which part of the tag is missing is not known, so that after one alone nothing would seem to have changed.
+    const detail = [metadata, tags].filter((one) => one !== undefined).join(', ');
+    list.push({ kind: 'Own', id, ...(detail === '' ? {} : { detail }) });
+  } else {
+    if (metadata) list.push({ kind: 'SetMetadata', id, detail: metadata });
+    if (tags) list.push({ kind: 'SetTags', id, detail: tags });
+  }
   const flavor = observation.resolved?.flavor;
   let problem: string | undefined;
   if (!isFlavor(server, spec.flavor, spec.flavor)) {

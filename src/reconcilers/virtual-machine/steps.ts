@@ -18,6 +18,8 @@ export type Step =
   // in the cloud
   | { readonly kind: 'Create'; readonly name: string }
   | { readonly kind: 'Delete'; readonly id: string; readonly why: string }
+  /** Writes the owner tag, both parts of it, and with it all metadata and tags. `detail`: what of those differs. */
+  | { readonly kind: 'Own'; readonly id: string; readonly detail?: string }
   | { readonly kind: 'Disown'; readonly id: string }
   | { readonly kind: 'Start'; readonly id: string }
   | { readonly kind: 'Stop'; readonly id: string }
@@ -58,6 +60,8 @@ export function describeStep(step: Step): string {
       return `create server ${step.name}`;
     case 'Delete':
       return `delete server ${step.id}: ${step.why}`;
+    case 'Own':
+      return `write the owner tag on server ${step.id}${step.detail === undefined ? '' : `, and put right: ${step.detail}`}`;
     case 'Disown':
       return `take the owner tag off server ${step.id} and leave it`;
     case 'Start':

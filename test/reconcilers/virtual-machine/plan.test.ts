@@ -294,7 +294,7 @@ const CASES: readonly Case[] = [
     reason: 'the owner tag damaged outside',
     given: { status: BOUND },
     seen: seen(present({ ownerTagWhole: false })),
-    steps: ['SetMetadata', 'SetTags'],
+    steps: ['Own'],
   },
   {
     reason: 'no correction while the cloud is at work on it',
