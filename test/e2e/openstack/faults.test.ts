@@ -35,6 +35,11 @@ describeOnOpenStack('While a part of OpenStack is away', () => {
       const here = lab;
       made += 1;
       await service(verb, daemon);
+      if (daemon === 'keystone') {
+        // Nobody misses it while tokens live: a new life needs one.
+        await here.dispatcher.kill();
+        await here.dispatcher.start();
+      }
       await here.apply(
         here.machine(`new-${made}`),
         here.machine(`steady-1`, { powerState: made % 2 === 0 ? 'Running' : 'Stopped' }),
