@@ -44,7 +44,7 @@ describeOnOpenStack('While a part of OpenStack is away', () => {
         here.machine(`new-${made}`),
         here.machine(`steady-1`, { powerState: made % 2 === 0 ? 'Running' : 'Stopped' }),
       );
-      const said = await eventually(() => troubles(here), 60_000);
+      const said = await eventually(() => troubles(here), 60_000, 500);
       await mend(daemon);
       const machines = await here.untilConverged(PATIENCE_MS);
       expect(machines).toHaveLength(2 + made);

@@ -22,6 +22,9 @@ export type Manifest = Readonly<Record<string, unknown>>;
 /** How long anything may take that needs no waiting by design, on a busy machine. */
 export const PATIENCE_MS = 60_000;
 
+/** Between two looks: kubectl takes a tenth of a second of a core for each. */
+const LOOK_EVERY_MS = 500;
+
 /** The Secret with which the suites log in. */
 export function secret(name: string, password: string = DEMO.password): Manifest {
   const stringData = { username: DEMO.username, password, userDomain: 'Default' };
@@ -131,35 +134,51 @@ export class Lab {
     ready: { status: string; reason?: string; message?: unknown },
     withinMs = PATIENCE_MS,
   ): Promise<Machine> {
-    return eventually(async () => {
-      const machine = await this.get(name);
-      const { generation } = machine.metadata;
-      expect(conditionOf(machine, 'Ready')).toMatchObject({ ...ready, observedGeneration: generation });
-      return machine;
-    }, withinMs);
+    return eventually(
+      async () => {
+        const machine = await this.get(name);
+        const { generation } = machine.metadata;
+        expect(conditionOf(machine, 'Ready')).toMatchObject({ ...ready, observedGeneration: generation });
+        return machine;
+      },
+      withinMs,
+      LOOK_EVERY_MS,
+    );
   }
 
   /** Waits until all machines that are declared are Ready, and each has just the one server that is its own. @returns them. */
   async untilConverged(withinMs = PATIENCE_MS): Promise<Machine[]> {
-    return eventually(async () => {
-      const machines = await this.machines();
-      const unready = machines.filter((machine) => conditionOf(machine, 'Ready')?.status !== 'True');
-      expect(unready.map((machine) => [machine.metadata.name, conditionOf(machine, 'Ready')?.message])).toEqual([]);
-      const owned = (await this.servers()).map(({ id, metadata }) => `${metadata['dispatcher.uid']} ${id}`);
-      expect(owned.sort()).toEqual(machines.map(({ metadata, status }) => `${metadata.uid} ${status.id}`).sort());
-      return machines;
-    }, withinMs);
+    return eventually(
+      async () => {
+        const machines = await this.machines();
+        const unready = machines.filter((machine) => conditionOf(machine, 'Ready')?.status !== 'True');
+        expect(unready.map((machine) => [machine.metadata.name, conditionOf(machine, 'Ready')?.message])).toEqual([]);
+        const owned = (await this.servers()).map(({ id, metadata }) => `${metadata['dispatcher.uid']} ${id}`);
+        expect(owned.sort()).toEqual(machines.map(({ metadata, status }) => `${metadata.uid} ${status.id}`).sort());
+        return machines;
+      },
+      withinMs,
+      LOOK_EVERY_MS,
+    );
   }
 
   /** `kubectl delete --all`, and waits until no record and no server of the suite is left. */
   async deleteAll(withinMs = PATIENCE_MS): Promise<void> {
     await this.dispatcher.kubectl(['delete', 'vm', '--all', '--wait=false']);
-    await eventually(async () => {
-      expect((await this.machines()).map((machine) => [machine.metadata.name, conditionOf(machine, 'Ready')?.message])).toEqual(
-        [],
-      );
-      expect((await this.servers()).map(({ name, status, task }) => ({ name, status, task }))).toEqual([]);
-    }, withinMs);
+    await this.untilEmpty(withinMs);
+  }
+
+  /** Waits until no record and no server of the suite is left. */
+  async untilEmpty(withinMs = PATIENCE_MS): Promise<void> {
+    await eventually(
+      async () => {
+        const left = (await this.machines()).map((machine) => [machine.metadata.name, conditionOf(machine, 'Ready')?.message]);
+        expect(left).toEqual([]);
+        expect((await this.servers()).map(({ name, status, task }) => ({ name, status, task }))).toEqual([]);
+      },
+      withinMs,
+      LOOK_EVERY_MS,
+    );
   }
 
   /** Ends the dispatcher, and removes whatever servers of the suite are left. */

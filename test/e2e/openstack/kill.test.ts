@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { eventually } from '../../support/eventually.js';
+import { Lab } from '../support/lab.js';
+import { describeOnOpenStack } from '../support/openstack.js';
+import { seededRandom } from '../support/random.js';
+
+jest.setTimeout(300_000);
+
+const MACHINES = 50;
+const KILLS = 20;
+/** Short, to keep the test short: each attempt that a kill leaves open waits so long. An accepted create appears here in under 2 s. */
+const SETTLE = '10s';
+/** So slow that the creates are still going on at the last kill. */
+const SLOW = { inFlight: 4, requestsPerSecond: 5 };
+
+describeOnOpenStack('A dispatcher that is killed again and again', () => {
+  let lab: Lab;
+  const observe = { interval: '1s', auditInterval: '10s', settleTime: SETTLE };
+  beforeAll(async () => {
+    lab = await Lab.open('kill', { observe, limits: SLOW });
+  });
+  afterAll(() => lab?.close());
+
+  it(`by SIGKILL at ${KILLS} random moments while ${MACHINES} machines are made, makes exactly ${MACHINES} servers, each with its record`, async () => {
+    const { seed, random } = seededRandom(process.env.SEED);
+    process.stdout.write(`kill -9 at moments of seed ${seed}; SEED=${seed} repeats them\n`);
+    await lab.apply(...Array.from({ length: MACHINES }, (_, index) => lab.machine(`vm-${index + 1}`)));
+    const readyAtKills: number[] = [];
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      await new Promise((resolve) => setTimeout(resolve, random() * 1_500));
+      readyAtKills.push((await lab.servers()).length);
+      await lab.dispatcher.kill();
+      await lab.dispatcher.start();
+      expect(lab.dispatcher.adoptedDatabase).toBe(true);
+    }
+    process.stdout.write(`servers at the kills: ${readyAtKills.join(' ')}\n`);
+    expect(readyAtKills.at(-1)).toBeLessThan(MACHINES);
+    await lab.apply(lab.cloud({ observe }));
+    const machines = await lab.untilConverged(180_000);
+    expect(machines).toHaveLength(MACHINES);
+    expect(new Set(machines.map(({ status }) => status.id)).size).toBe(MACHINES);
+  });
+
+  it('deletes all of them, though it is killed while it does, and nothing is left', async () => {
+    await lab.dispatcher.kubectl(['delete', 'vm', '--all', '--wait=false']);
+    await eventually(async () => expect((await lab.servers()).length).toBeLessThan(MACHINES));
+    await lab.dispatcher.kill();
+    await lab.dispatcher.start();
+    await lab.untilEmpty(120_000);
+  });
+});
