@@ -73,7 +73,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new Controller({ name, reconciler, workers, environment, log, ...(engineMetrics ? { metrics: engineMetrics } : {}) });
 
   const tools = { store, records, connection, events, environment, installation, log };
-  const machines = controller('virtualmachine', new VirtualMachineReconciler(tools), concurrency);
+  const machines = controller(
+    'virtualmachine',
+    new VirtualMachineReconciler({ ...tools, forget: (key) => connections.forget(key) }),
+    concurrency,
+  );
   const clouds = controller('cloud', new CloudReconciler({ ...tools, connections }), 4);
   const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
   const secrets = controller('secret', new SecretReconciler({ records }), 2);
@@ -144,7 +148,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     if (!current || !isReady(current) || (previous && isReady(previous))) return [];
     return records.virtualMachinesWithKeyPair(current).flatMap((machine) => (isReady(machine) ? [] : [keyOf(machine)]));
   });
-  if (metrics) caches.VirtualMachine.onChange(({ previous, current }) => metrics.virtualMachineChanged(previous, current));
+  if (metrics)
+    caches.VirtualMachine.onChange(({ previous, current }) => metrics.virtualMachineChanged(previous, current, manager.leading));
 
   const reconcilers: Runnable = {
     name: 'reconcilers',

@@ -1,6 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { CallReport } from './clouds/driver.js';
-import { readVirtualMachine } from './reconcilers/virtual-machine/input.js';
 import type { Resource } from './resources/metadata.js';
 
 /** Seconds from a millisecond to an hour: cloud calls at the low end, time to ready at the high one. */
@@ -12,6 +11,8 @@ export class DispatcherMetrics {
   readonly #calls: Counter<'cloud' | 'operation' | 'result'>;
   readonly #seconds: Histogram<'cloud' | 'operation'>;
   readonly #timeToReady: Histogram;
+  /** Uids of VirtualMachines whose first time to be Ready is still to come. */
+  readonly #awaited = new Set<string>();
 
   /** @param observations the clouds and when the last complete observation of each began. */
   constructor(registry: Registry, observations: () => Iterable<readonly [cloud: string, completeAt: Date]>) {
@@ -53,24 +54,33 @@ export class DispatcherMetrics {
     this.#seconds.observe({ cloud, operation }, durationMs / 1000);
   }
 
-  /** Takes note of a VirtualMachine's change: the first time that it is Ready counts. */
-  virtualMachineChanged(previous: Resource | undefined, current: Resource | undefined): void {
-    if (!previous || !current || isReady(previous) || !isReady(current)) return;
-    const read = readVirtualMachine(current);
-    const builtAt = read.kind === 'valid' ? read.vm.status?.builtAt : undefined;
-    const before = readVirtualMachine(previous);
-    if (builtAt === undefined || (before.kind === 'valid' && before.vm.status?.builtAt !== undefined)) return;
-    this.#timeToReady.observe((Date.parse(builtAt) - Date.parse(current.metadata.creationTimestamp)) / 1000);
+  /**
+   * Takes note of a VirtualMachine's change: the first time that it is Ready counts, wherever its first attempt began.
+   * @param leading whether this process acts: of several replicas, one counts.
+   */
+  virtualMachineChanged(previous: Resource | undefined, current: Resource | undefined, leading: boolean): void {
+    const { uid, creationTimestamp } = (current ?? previous)?.metadata ?? { uid: '', creationTimestamp: '' };
+    if (current && !previous && isNew(current)) this.#awaited.add(uid);
+    if (!this.#awaited.has(uid) || (current && !isReady(current))) return;
+    this.#awaited.delete(uid);
+    const readyAt = Date.parse(String(fieldOf(current?.status, 'observedAt')));
+    if (leading && !Number.isNaN(readyAt)) this.#timeToReady.observe((readyAt - Date.parse(creationTimestamp)) / 1000);
   }
+}
+
+/** Whether no server of a VirtualMachine was ever built, as far as its status tells. */
+function isNew({ status }: Resource): boolean {
+  const attempt = fieldOf(fieldOf(status, 'ledger'), 'attempt') ?? 1;
+  return attempt === 1 && fieldOf(status, 'builtAt') === undefined;
 }
 
 /** Whether a resource's condition Ready is True. Anything at all may stand in its status. */
 export function isReady(resource: Resource): boolean {
-  const read = conditionsOf(resource.status);
-  return read.some((one) => one.type === 'Ready' && one.status === 'True');
+  const conditions = fieldOf(resource.status, 'conditions');
+  if (!Array.isArray(conditions)) return false;
+  return conditions.some((one) => fieldOf(one, 'type') === 'Ready' && fieldOf(one, 'status') === 'True');
 }
 
-function conditionsOf(status: unknown): { type?: unknown; status?: unknown }[] {
-  if (typeof status !== 'object' || status === null || !('conditions' in status) || !Array.isArray(status.conditions)) return [];
-  return status.conditions.filter((one) => typeof one === 'object' && one !== null);
+function fieldOf(value: unknown, field: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined;
 }

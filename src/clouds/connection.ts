@@ -19,8 +19,8 @@ export class Connection {
   readonly observer: CloudObserver;
   readonly catalog: Catalog;
   readonly keyPairs: SharedList<CloudKeyPair>;
-  /** Uids of resources whose server is asked for, and may not be in the observation yet. */
-  readonly #reserved = new Set<string>();
+  /** Keys and uids of resources whose server is asked for, and may not be in the observation yet. */
+  readonly #reserved = new Map<string, string>();
   readonly #stop = new AbortController();
   #settings: ConnectionSettings;
   #running: Promise<void> | undefined;
@@ -57,20 +57,26 @@ export class Connection {
   hasRoomFor(installation: string, uid: string): boolean {
     const { serverLimit } = this.#settings;
     if (serverLimit === undefined) return true;
-    const unseen = [...this.#reserved].filter(
+    const unseen = [...this.#reserved.values()].filter(
       (other) => other !== uid && this.observer.ownedBy(installation, other).length === 0,
     );
     return this.observer.ownerCount(installation) + unseen.length < serverLimit;
   }
 
-  /** Counts a server of the resource `uid` towards the limit, from before it is asked for until {@link free}. */
-  reserve(uid: string): void {
-    this.#reserved.add(uid);
+  /** Counts a server of a resource towards the limit, from before it is asked for until {@link free}. */
+  reserve(key: string, uid: string): void {
+    this.#reserved.set(key, uid);
   }
 
   /** Takes {@link reserve} back: the server is observed, or none will come. */
-  free(uid: string): void {
-    this.#reserved.delete(uid);
+  free(key: string): void {
+    this.#reserved.delete(key);
+  }
+
+  /** Expects nothing more for a resource that is gone. */
+  forget(key: string): void {
+    this.observer.setMoving(key, false);
+    this.free(key);
   }
 
   /** Stops observing and frees the driver. Calls in hand end first. */

@@ -39,21 +39,21 @@ describe('the server limit', () => {
     const { connection } = connect({ serverLimit: 3 });
     connection.observer.note(ours('s1', 'u1'));
     connection.observer.note(ours('s2', 'u1'));
-    connection.reserve('u2');
+    connection.reserve('key of u2', 'u2');
     expect(connection.hasRoomFor('here', 'u3')).toBe(true);
-    connection.reserve('u3');
+    connection.reserve('key of u3', 'u3');
     expect(connection.hasRoomFor('here', 'u4')).toBe(false);
     connection.observer.note(ours('s3', 'u3'));
     expect(connection.hasRoomFor('here', 'u4')).toBe(false);
-    connection.free('u3');
+    connection.free('key of u3');
     expect(connection.hasRoomFor('here', 'u4')).toBe(false);
-    connection.free('u2');
+    connection.free('key of u2');
     expect(connection.hasRoomFor('here', 'u4')).toBe(true);
   });
 
   test('does not count what is reserved against who reserved it', () => {
     const { connection } = connect({ serverLimit: 1 });
-    connection.reserve('u1');
+    connection.reserve('key of u1', 'u1');
     expect(connection.hasRoomFor('here', 'u1')).toBe(true);
     expect(connection.hasRoomFor('here', 'u2')).toBe(false);
   });

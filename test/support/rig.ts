@@ -38,8 +38,11 @@ export class Rig {
     this.cloud.onCall = (call) => this.journal.push(`cloud: ${call}`);
   }
 
-  /** Starts a dispatcher, in a process of its own. */
-  start(options: Partial<DispatcherOptions> = {}): { readonly dispatcher: Dispatcher; readonly process: VirtualProcess } {
+  /** Starts a dispatcher, in a process of its own. With a holder it leads only while it has the lease. */
+  start({ holder, ...options }: Partial<DispatcherOptions> & { readonly holder?: string } = {}): {
+    readonly dispatcher: Dispatcher;
+    readonly process: VirtualProcess;
+  } {
     const process = new VirtualProcess(this.world);
     const store = new FaultyStore(this.store, process, {
       beforeRead: async (operation, key) => {
@@ -62,6 +65,7 @@ export class Rig {
       log: this.log.log,
       installation: INSTALLATION,
       makeDriver: (...given) => this.makeDriver(...given),
+      ...(holder === undefined ? {} : { election: { leases: store.leases, name: 'dispatcher', holder } }),
       ...options,
     });
     const running = { dispatcher, process };

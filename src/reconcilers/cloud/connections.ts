@@ -90,6 +90,11 @@ export class CloudConnections {
     return connection;
   }
 
+  /** Has no connection expect anything more for a resource that is gone, whichever Cloud it was in. */
+  forget(key: string): void {
+    for (const { connection } of this.#entries.values()) connection.forget(key);
+  }
+
   /** Ends the connection of a Cloud, in the background. */
   drop(name: string): void {
     const known = this.#entries.get(name);

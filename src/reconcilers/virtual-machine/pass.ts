@@ -4,7 +4,7 @@ import type { Connection } from '../../clouds/connection.js';
 import { CLOUD_ERRORS, CloudError, isCloudError } from '../../clouds/errors.js';
 import { withFinalizer, withoutFinalizer } from '../../controllers/finalizer.js';
 import type { Environment } from '../../environment.js';
-import { keyOf, type Resource } from '../../resources/metadata.js';
+import { formatKey, keyOf, type Resource } from '../../resources/metadata.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
 import type { Records } from '../records.js';
 import { type Findings, resolve } from './gather.js';
@@ -61,10 +61,12 @@ export class Pass {
   /** To be called when the pass ends, however it does: an attempt that may still bring a server counts towards the Cloud's limit. */
   end(): void {
     const { uid } = this.#stored.metadata;
+    const key = formatKey(keyOf(this.#stored));
     const written = this.#stored.status?.ledger;
     const attempted = written !== undefined && written.closed === undefined && hasFinalizer(this.#stored);
-    if (attempted && this.#status.ledger?.closed === undefined && this.#status.id === undefined) this.connection?.reserve(uid);
-    else this.connection?.free(uid);
+    if (attempted && this.#status.ledger?.closed === undefined && this.#status.id === undefined)
+      this.connection?.reserve(key, uid);
+    else this.connection?.free(key);
   }
 
   /**
@@ -232,7 +234,7 @@ export class Pass {
         : {}),
     };
     // In the same turn in which the plan saw room, so that no other pass sees it too.
-    this.connection?.reserve(this.#stored.metadata.uid);
+    this.connection?.reserve(formatKey(keyOf(this.#stored)), this.#stored.metadata.uid);
     await this.flush();
     this.findings.held = token;
   }

@@ -4,7 +4,7 @@ import { isCloudError } from '../../clouds/errors.js';
 import type { Recorder } from '../../controllers/events.js';
 import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
 import type { Environment } from '../../environment.js';
-import { formatKey, type Resource, type ResourceKey } from '../../resources/metadata.js';
+import { formatKey, keyOf, type Resource, type ResourceKey } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Records } from '../records.js';
 import { cloudFacts, gather, type Surroundings } from './gather.js';
@@ -24,6 +24,8 @@ export interface VirtualMachineTools {
   readonly records: Records;
   /** The connection to the Cloud of that name, if there is one now. */
   connection(cloud: string): Connection | undefined;
+  /** Tells all connections that nothing more is expected for that key. */
+  forget(key: string): void;
   readonly events: Pick<Recorder, 'record'>;
   readonly environment: Environment;
   /** This installation's id: part of every owner tag. */
@@ -40,7 +42,10 @@ export class VirtualMachineReconciler implements Reconciler {
   async reconcile(key: ResourceKey, signal: AbortSignal): Promise<Outcome> {
     const { environment } = this.tools;
     const stored = this.tools.records.get(key);
-    if (!stored) return { kind: 'settled' };
+    if (!stored) {
+      this.tools.forget(formatKey(key));
+      return { kind: 'settled' };
+    }
     const input = readVirtualMachine(stored);
     if (input.kind === 'invalid') return this.#refuse(stored, input);
 
@@ -98,10 +103,7 @@ export class VirtualMachineReconciler implements Reconciler {
     }
     const event = eventFor(step, pass.vm);
     if (!event) return;
-    log.info(
-      { key: `${pass.vm.metadata.namespace}/${pass.vm.metadata.name}`, step: step.kind, detail: describeStep(step) },
-      'step taken',
-    );
+    log.info({ key: formatKey(keyOf(pass.vm)), step: step.kind, detail: describeStep(step) }, 'step taken');
     events.record(pass.vm, { ...event, message: describeStep(step), action: step.kind });
   }
 
