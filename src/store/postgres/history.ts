@@ -16,6 +16,8 @@ export interface Change {
 
 /** Changes kept of each kind. Beyond them a watch reads the database. */
 const CAPACITY = 8_192;
+/** Writes of this process remembered at most until they come back as changes. */
+const MOST_OWN = 8_192;
 
 /**
  * The last changes of one kind, and its resources as of `position`. It holds every change after `start` (several of one
@@ -28,6 +30,8 @@ export class History {
   position: number;
   #changes: Change[] = [];
   #failure: StoreError | undefined;
+  /** What writes of this process gave, by version. */
+  readonly #own = new Map<number, Resource>();
   readonly #latest = new Map<string, Resource>();
   readonly #waiting = new Set<() => void>();
 
@@ -44,6 +48,17 @@ export class History {
     return held?.metadata.resourceVersion === resource.metadata.resourceVersion ? held : resource;
   }
 
+  /**
+   * Takes note of what a write of this process gave, so that the change which tells of it is that very object.
+   * @returns it, sharing its spec with what is held if that is the same: who has looked at one has looked at both.
+   */
+  written(resource: Resource): Resource {
+    const shared = withSpecOf(this.#latest.get(formatKey(keyOf(resource))), resource);
+    const version = Number(resource.metadata.resourceVersion);
+    if (version > this.position && this.#own.size < MOST_OWN) this.#own.set(version, shared);
+    return shared;
+  }
+
   /** Takes in what changed between `position` and `upTo`, in order. */
   add(changes: readonly Omit<Change, 'previous' | 'since'>[], upTo: number): void {
     const since = this.position;
@@ -52,11 +67,13 @@ export class History {
       const held = this.#latest.get(key);
       // One of the same name made anew is another resource.
       const isSame = held?.metadata.uid === change.object.metadata.uid;
-      this.#changes.push({ ...change, since, ...(isSame && { previous: held }) });
-      if (!change.deleted) this.#latest.set(key, change.object);
+      const object = this.#own.get(change.version) ?? withSpecOf(held, change.object);
+      this.#changes.push({ ...change, object, since, ...(isSame && { previous: held }) });
+      if (!change.deleted) this.#latest.set(key, object);
       else if (isSame) this.#latest.delete(key);
     }
     this.position = Math.max(upTo, since);
+    for (const version of this.#own.keys()) if (version <= this.position) this.#own.delete(version);
     if (this.#changes.length > CAPACITY * 1.25) this.forget(this.#changes.at(-CAPACITY)?.version ?? upTo);
     this.#wake();
   }
@@ -109,4 +126,11 @@ export class History {
     }
     return low;
   }
+}
+
+/** The resource with the spec of an earlier state of it, if the generation says that they are equal. */
+function withSpecOf(earlier: Resource | undefined, resource: Resource): Resource {
+  const { uid, generation } = resource.metadata;
+  if (earlier?.metadata.uid !== uid || earlier.metadata.generation !== generation || !earlier.spec) return resource;
+  return { ...resource, spec: earlier.spec };
 }

@@ -126,8 +126,10 @@ export class ResourceStore implements Store {
 
   async #write(write: Write, { dryRun = false }: WriteOptions): Promise<Resource> {
     const row: Row = await this.#writes.submit(write, dryRun);
-    if (!dryRun) this.#seen = Math.max(this.#seen, row.resource_version);
-    return this.#secrets.read(row);
+    const resource = this.#secrets.read(row);
+    if (dryRun) return resource;
+    this.#seen = Math.max(this.#seen, row.resource_version);
+    return this.#feed.opened(row.kind)?.written(resource) ?? resource;
   }
 
   async #readPage(kind: string, selection: Selection, { limit, continue: token }: { limit?: number; continue?: string }) {
