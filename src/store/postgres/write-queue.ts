@@ -17,6 +17,11 @@ const BATCH_LENGTH = 8_000_000;
  * transaction costs as much as several rows. Who writes alone never waits. Milliseconds.
  */
 const GATHER_MS = 3;
+/**
+ * A status or an Event waits so long for others to go along with it: nobody but a program reads its answer. All else is written at
+ * once, and takes those along. Milliseconds.
+ */
+const PATIENCE_MS = 10;
 /** How often a batch that did not get its turn is tried again; each try waits for the lock timeout. */
 const TRIES = 5;
 
@@ -37,6 +42,7 @@ export class WriteQueue {
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
   #gathering: Promise<void> | undefined;
+  #hurry: () => void = () => undefined;
   #closed = false;
 
   constructor(
@@ -52,6 +58,7 @@ export class WriteQueue {
     return new Promise((resolve, reject) => {
       const key = formatKey(keyOfWrite(write));
       this.#waiting.push({ write, key, length: JSON.stringify(write).length, dryRun, resolve, reject });
+      if (isUrgent(write)) this.#hurry();
       // What else is asked for in this turn of the event loop comes along.
       this.#running ??= Promise.resolve().then(() => this.#run());
     });
@@ -60,12 +67,14 @@ export class WriteQueue {
   /** Takes no more, and resolves when all that was taken has its outcome. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#hurry();
     await this.#running;
   }
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
       await this.#gathering;
+      if (!this.#closed && !this.#waiting.some((waiting) => isUrgent(waiting.write))) await this.#patience();
       const batch = this.#takeBatch();
       this.#gathering = batch.length > 1 && batch.length < BATCH_SIZE ? sleep(this.environment, GATHER_MS) : undefined;
       try {
@@ -81,6 +90,16 @@ export class WriteQueue {
       }
     }
     this.#running = undefined;
+  }
+
+  #patience(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.environment.after(PATIENCE_MS, resolve);
+      this.#hurry = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   /** The next writes that can go together: each of another resource, all for good or all for show. */
@@ -133,6 +152,10 @@ export class WriteQueue {
       }
     }
   }
+}
+
+function isUrgent(write: Write): boolean {
+  return write.type !== 'status' && keyOfWrite(write).kind !== 'Event';
 }
 
 function refusal(key: string, error: unknown): StoreError {
