@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { Chance } from '../../../src/clouds/simulator/model/chance.js';
 import { eventually } from '../../support/eventually.js';
 import { Lab } from '../support/lab.js';
 import { describeOnOpenStack } from '../support/openstack.js';
-import { seededRandom } from '../support/random.js';
 
 jest.setTimeout(300_000);
 
@@ -22,19 +22,20 @@ describeOnOpenStack('A dispatcher that is killed again and again', () => {
   afterAll(() => lab?.close());
 
   it(`by SIGKILL at ${KILLS} random moments while ${MACHINES} machines are made, makes exactly ${MACHINES} servers, each with its record`, async () => {
-    const { seed, random } = seededRandom(process.env.SEED);
+    const seed = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 2 ** 31));
+    const chance = new Chance(Math.random, seed);
     process.stdout.write(`kill -9 at moments of seed ${seed}; SEED=${seed} repeats them\n`);
     await lab.apply(...Array.from({ length: MACHINES }, (_, index) => lab.machine(`vm-${index + 1}`)));
-    const readyAtKills: number[] = [];
+    const serversAtKills: number[] = [];
     for (let kill = 0; kill < KILLS; kill += 1) {
-      await new Promise((resolve) => setTimeout(resolve, random() * 1_500));
-      readyAtKills.push((await lab.servers()).length);
+      await new Promise((resolve) => setTimeout(resolve, chance.number() * 1_500));
+      serversAtKills.push((await lab.servers()).length);
       await lab.dispatcher.kill();
       await lab.dispatcher.start();
       expect(lab.dispatcher.adoptedDatabase).toBe(true);
     }
-    process.stdout.write(`servers at the kills: ${readyAtKills.join(' ')}\n`);
-    expect(readyAtKills.at(-1)).toBeLessThan(MACHINES);
+    process.stdout.write(`servers at the kills: ${serversAtKills.join(' ')}\n`);
+    expect(serversAtKills.at(-1)).toBeLessThan(MACHINES);
     await lab.apply(lab.cloud({ observe }));
     const machines = await lab.untilConverged(180_000);
     expect(machines).toHaveLength(MACHINES);
