@@ -44,6 +44,8 @@ export class Lab {
   static async open(suite: string, settings: Partial<Cloud['spec']> = {}): Promise<Lab> {
     const lab = new Lab(suite, await Dispatcher.start());
     try {
+      // A run that was cut off may have left some.
+      await lab.#deleteServers();
       await lab.apply(secret('openstack'), lab.cloud(settings));
       return lab;
     } catch (error) {
@@ -184,6 +186,10 @@ export class Lab {
   /** Ends the dispatcher, and removes whatever servers of the suite are left. */
   async close(): Promise<void> {
     await this.dispatcher.close();
+    await this.#deleteServers();
+  }
+
+  async #deleteServers(): Promise<void> {
     for (const { id } of await this.servers()) await this.nova.delete(id);
   }
 }
