@@ -211,6 +211,7 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
   };
   caches.VirtualMachine.index('boundServer', INDEXES.boundServer);
   caches.VirtualMachine.index('uid', INDEXES.uid);
+  caches.VirtualMachine.index('formerOwner', INDEXES.formerOwner);
   caches.VirtualMachine.index('cloud', INDEXES.cloud);
   caches.VirtualMachine.index('userDataSecret', INDEXES.userDataSecret);
   caches.VirtualMachine.index('keyName', INDEXES.keyName);
@@ -225,8 +226,8 @@ function listOf(caches: Readonly<Record<string, Cache>>, kind: string): Resource
 
 /** The VirtualMachines that a server concerns: those bound to it, and the one whose owner tag it bears. */
 function keysOfServer(records: Records, cloud: string, server: Server): ResourceKey[] {
-  const owner = server.owner && records.virtualMachineWithUid(server.owner.uid);
-  return [...records.virtualMachinesBoundTo(cloud, server.id), ...(owner ? [owner] : [])].map(keyOf);
+  const owners = server.owner ? records.virtualMachinesOfOwner(server.owner) : [];
+  return [...records.virtualMachinesBoundTo(cloud, server.id), ...owners].map(keyOf);
 }
 
 /** A change of the declaration is looked at now; a status that somebody else wrote, in a while: two who differ must not race. */

@@ -127,8 +127,7 @@ export class CloudObserver {
 
   /** Takes in what a call of ours has just told: the answer to a create, a get, or what a call has set going. */
   note(server: Server): void {
-    const changed = this.#put(server, this.environment.now());
-    if (changed) this.listener.serversChanged([server]);
+    this.#tell(this.#take(server, this.environment.now()));
   }
 
   /** Takes in that the cloud has answered NotFound for a server. */
@@ -194,7 +193,7 @@ export class CloudObserver {
       } else {
         const { servers, watermark } = await this.driver.listChanges(this.#watermark, signal);
         this.#watermark = watermark;
-        this.#tell(servers.filter((server) => this.#put(server, began)));
+        this.#tell(servers.flatMap((server) => this.#take(server, began)));
       }
       this.#lookedAt = this.environment.now();
       const recovered = this.#error !== undefined;
@@ -239,6 +238,13 @@ export class CloudObserver {
       if (began.getTime() - at.getTime() > GONE_MEMORY_MS) this.#gone.delete(id);
     }
     return changed;
+  }
+
+  /** @returns what is to be told of it: of one that is deleted, what was known, since clouds then no longer say whose it was. */
+  #take(server: Server, asOf: Date): Server[] {
+    const known = this.#entries.get(server.id)?.server;
+    if (!this.#put(server, asOf)) return [];
+    return [known && server.state === 'Deleted' ? { ...known, state: 'Deleted' } : server];
   }
 
   /** @returns whether something new was learned. */

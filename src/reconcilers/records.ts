@@ -3,6 +3,12 @@ import type { Secret } from '../resources/core.js';
 import { keyOf, type Resource, type ResourceKey } from '../resources/metadata.js';
 import type { Store } from '../store/store.js';
 
+/**
+ * The annotation `INSTALLATION/UID`: under which owner tag the server of a VirtualMachine is known in the cloud. Written with the
+ * finalizer. It travels with the manifest, so that a record that is moved to another installation finds its server there.
+ */
+export const OWNER_ANNOTATION = 'dispatcher.dev/owner-tag';
+
 /** The indexes over the caches: which value of a resource each is by. */
 export const INDEXES = {
   /** VirtualMachines by `cloud/server id` that they are bound to. */
@@ -13,6 +19,11 @@ export const INDEXES = {
   },
   /** VirtualMachines by uid: the owner tag's part. */
   uid: (resource: Resource): string[] => [resource.metadata.uid],
+  /** VirtualMachines that were declared elsewhere before, by the `installation/uid` that they had there. */
+  formerOwner: (resource: Resource): string[] => {
+    const owner = resource.metadata.annotations?.[OWNER_ANNOTATION];
+    return owner === undefined || owner.endsWith(`/${resource.metadata.uid}`) ? [] : [owner];
+  },
   /** VirtualMachines and KeyPairs by the Cloud that they name. */
   cloud: (resource: Resource): string[] => {
     const cloud = textAt(resource.spec, 'cloudRef', 'name');
@@ -36,6 +47,12 @@ export const INDEXES = {
     return name === undefined ? [] : [`${namespace}/${name}`];
   },
 } as const;
+
+/** Whose a server is, whichever attempt made it. */
+export interface Owner {
+  readonly installation: string;
+  readonly uid: string;
+}
 
 /** What reconcilers read: the caches, by the questions they ask; and how they write, so that the caches know of it at once. */
 export class Records {
@@ -72,6 +89,12 @@ export class Records {
   /** The VirtualMachine with that uid. */
   virtualMachineWithUid(uid: string): Resource | undefined {
     return this.caches.VirtualMachine.byIndex('uid', uid)[0];
+  }
+
+  /** The VirtualMachines whose server bears that owner tag, or bore it where they were declared before. */
+  virtualMachinesOfOwner({ installation, uid }: Owner): readonly Resource[] {
+    const own = this.virtualMachineWithUid(uid);
+    return [...(own ? [own] : []), ...this.caches.VirtualMachine.byIndex('formerOwner', `${installation}/${uid}`)];
   }
 
   /** The resources of a kind that name a Cloud. */

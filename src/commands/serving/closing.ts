@@ -1,7 +1,20 @@
+import type { Logger } from 'pino';
+
 /** What has been opened, to be closed in the opposite order. */
 export class Closing {
   readonly #steps: (() => Promise<unknown>)[] = [];
   #closed: Promise<void> | undefined;
+
+  /** Opens things with a new one; what was opened is closed again if `open` fails. @throws what `open` throws. */
+  static async around<T>(log: Logger, open: (closing: Closing) => Promise<T>): Promise<T> {
+    const closing = new Closing();
+    try {
+      return await open(closing);
+    } catch (error) {
+      await closing.close().catch((err: unknown) => log.error({ err }, 'closing failed'));
+      throw error;
+    }
+  }
 
   /** Adds what closes something; it is closed before everything that was added earlier. */
   add(step: () => Promise<unknown>): void {

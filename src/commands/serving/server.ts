@@ -1,15 +1,11 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { collectDefaultMetrics, Registry } from 'prom-client';
-import { plainHttp } from '../../api/http.js';
 import type { PageRow } from '../../api/page.js';
 import { resourceApi } from '../../api/resources/app.js';
-import { type Address, type Listening, serveHttp, serveTls } from '../../api/serve.js';
+import { serveTls } from '../../api/serve.js';
 import { type TlsOptions, tlsMaterial } from '../../api/tls.js';
-import { startSimulator } from '../../clouds/simulator/simulator.js';
 import { ConfigError, type ServeConfig } from '../../config.js';
-import { startDispatcher } from '../../dispatcher.js';
 import type { Environment } from '../../environment.js';
 import { startEmbeddedPostgres } from '../../store/postgres/embedded.js';
 import { migrate } from '../../store/postgres/migrate.js';
@@ -17,9 +13,8 @@ import { openPostgresStore, type PostgresStore } from '../../store/postgres/open
 import { version } from '../version.js';
 import { Closing } from './closing.js';
 import { openDataDir } from './data-dir.js';
-import { driverFactory } from './drivers.js';
 import { openCipher } from './encryption-key.js';
-import { rowOf } from './row.js';
+import { listen, startEngine } from './engine.js';
 import { removeRun, writeRun } from './run-file.js';
 import type { Running } from './shutdown.js';
 import { startUpkeep } from './upkeep.js';
@@ -40,18 +35,12 @@ export interface RunningServer extends Running {
 const HOUR_MS = 3_600_000;
 
 /**
- * Starts everything that `dispatcher serve` is, in order: database, migrations, store, controllers, APIs.
+ * Starts all that `dispatcher serve` is on the Postgres plane, in order: database, migrations, store, controllers, APIs.
  * What was started is closed again if a later part fails.
  * @throws ConfigError, StoreError or what a part throws: each message says what to do.
  */
-export async function startServer(config: ServeConfig, environment: Environment, log: Logger): Promise<RunningServer> {
-  const closing = new Closing();
-  try {
-    return await start(config, environment, log, closing);
-  } catch (error) {
-    await closing.close().catch((err: unknown) => log.error({ err }, 'closing failed'));
-    throw error;
-  }
+export function startServer(config: ServeConfig, environment: Environment, log: Logger): Promise<RunningServer> {
+  return Closing.around(log, (closing) => start(config, environment, log, closing));
 }
 
 async function start(config: ServeConfig, environment: Environment, log: Logger, closing: Closing): Promise<RunningServer> {
@@ -73,50 +62,22 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
   const store = await openPostgresStore({ connectionString: databaseUrl, cipher, environment, log });
   closing.add(() => store.close());
 
-  const simulator = await startSimulator({
-    host: '127.0.0.1',
-    port: 0,
-    persistence: store.simulatorDocuments,
-    environment,
-    log: log.child({ part: 'simulator' }),
-  });
-  closing.add(() => simulator.close());
-  const metrics = new Registry();
-  collectDefaultMetrics({ register: metrics });
-  const installation = store.installationId;
-  const dispatcher = startDispatcher({
+  const plane = {
     store,
-    environment,
-    log,
-    installation,
-    makeDriver: driverFactory({ environment, log, installation, simulatorUrl: simulator.url }),
-    concurrency: config.concurrency,
-    metrics,
+    installation: store.installationId,
+    simulatorPersistence: store.simulatorDocuments,
     // Nobody else works on an embedded database: no lease of a killed process has to be waited for.
     ...(config.databaseUrl !== undefined && {
       election: { leases: store.leases, name: 'dispatcher', holder: `${hostname()}/${environment.id()}` },
     }),
-  });
-  closing.add(() => dispatcher.stop());
-  const checks = {
-    database: () => store.ping(),
-    caches: async () => {
-      if (!dispatcher.synced) throw new Error('what is declared is not read yet');
-    },
+    ping: () => store.ping(),
   };
-  const common = { checks, log, environment, version: version() };
+  const { simulator, common, machines, openDoor } = await startEngine(plane, config, environment, log, closing);
   const https = await listen('--https', config.https, closing, (address) => {
     const onMutation = (mutation: object) => log.info({ ...mutation }, 'change asked for');
     return serveTls(resourceApi({ ...common, store, tokens: store.tokens, onMutation }), { ...address, tls });
   });
-  const machines = () => dispatcher.list('VirtualMachine').map(rowOf);
-  const snapshot = async () => ({
-    virtualMachines: machines(),
-    clouds: dispatcher.list('Cloud').map(rowOf),
-  });
-  const http = await listen('--http', config.http, closing, (address) =>
-    serveHttp(plainHttp({ ...common, metrics, snapshot, resourceApiUrl: () => https.url }), address),
-  );
+  const http = await openDoor(config.http, () => https.url);
   closing.add(
     startUpkeep(
       [
@@ -134,7 +95,7 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
   closing.add(() => removeRun(dataDir));
   await writeRun(dataDir, { pid: process.pid, version: version(), http: http.url, https: https.url, ca: tls.ca, databaseUrl });
   log.info({ http: http.url, https: https.url, dataDir, version: version() }, 'serving');
-  return { http: http.url, https: https.url, simulator: simulator.url, store, machines, ended, close: () => closing.close() };
+  return { http: http.url, https: https.url, simulator, store, machines, ended, close: () => closing.close() };
 }
 
 async function embeddedDatabase(
@@ -154,17 +115,4 @@ function tlsOptionsOf({ dataDir, https, tlsCert, tlsKey }: ServeConfig, environm
   const given = tlsCert !== undefined && tlsKey !== undefined ? { cert: tlsCert, key: tlsKey } : undefined;
   const hosts = wildcard ? [hostname()] : [https.host];
   return { directory: join(dataDir, 'tls'), hosts, environment, ...(given && { given }) };
-}
-
-async function listen(
-  flag: string,
-  address: Address,
-  closing: Closing,
-  serve: (address: Address) => Promise<Listening>,
-): Promise<Listening> {
-  const listening = await serve(address).catch((error) => {
-    throw new ConfigError(`${flag} ${address.host}:${address.port} cannot be listened on (${error.message}): choose another`);
-  });
-  closing.add(() => listening.close());
-  return listening;
 }

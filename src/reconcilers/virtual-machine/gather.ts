@@ -6,7 +6,10 @@ import { type Secret, secretValues } from '../../resources/core.js';
 import type { Resource } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { cloudProblem } from '../cloud/problem.js';
+import type { Owner } from '../records.js';
 import type { Bound, CloudFacts, Observation, Resolved, UserData } from './observation.js';
+import { formerOwner } from './owner.js';
+import { serverName } from './verdict.js';
 
 /** How long a list of key pairs serves; and how soon one is asked for again for the sake of a name that it lacks. */
 const KEY_PAIRS_KEEP_MS = 300_000;
@@ -28,6 +31,8 @@ export interface Surroundings {
   secret(name: string): Secret | undefined;
   /** Other records of the same Cloud that are bound to the server of that id. */
   othersBoundTo(id: string): readonly Resource[];
+  /** Whether a record of that uid is here. */
+  hasRecord(uid: string): boolean;
 }
 
 /** The Cloud as far as a plan must know it. `cloud` is the resource of the name that the spec gives, as last seen. */
@@ -63,12 +68,14 @@ export function gather(
 ): Observation {
   const observer = connection?.observer;
   const adoptable = vm.spec.adopt && observer ? [...observer.servers()].filter((server) => matches(server, vm)) : [];
+  const former = formerOf(vm, around);
   const id = vm.status?.id ?? (adoptable.length === 1 ? adoptable[0]?.id : undefined);
   return {
     cloud,
     installation: around.installation,
     bound: boundOf(vm, connection),
-    owned: observer?.ownedBy(around.installation, vm.metadata.uid) ?? [],
+    former,
+    owned: ownedOf(vm, observer, around.installation, former),
     adoptable,
     claimedBy: id === undefined ? undefined : claimant(vm, around.othersBoundTo(id)),
     userData: userDataOf(vm, around),
@@ -105,6 +112,25 @@ async function resolveNetworks(networks: VirtualMachine['spec']['networks'], cat
   const bad = all.find((one): one is Exclude<Resolution, { kind: 'found' }> => one.kind !== 'found');
   if (bad) return bad;
   return { kind: 'found', value: all.flatMap((one) => (one.kind === 'found' ? [one.value.id] : [])) };
+}
+
+/** A record copied from one that is still here has a server of its own. */
+function formerOf(vm: VirtualMachine, { installation, hasRecord }: Surroundings): Owner | undefined {
+  const former = formerOwner(vm, installation);
+  return former && former.installation === installation && hasRecord(former.uid) ? undefined : former;
+}
+
+function ownedOf(
+  vm: VirtualMachine,
+  observer: Connection['observer'] | undefined,
+  installation: string,
+  former: Owner | undefined,
+): readonly Server[] {
+  if (!observer) return [];
+  const owned = observer.ownedBy(installation, vm.metadata.uid);
+  if (!former || vm.status?.id !== undefined) return owned;
+  const moved = observer.ownedBy(former.installation, former.uid).filter(({ name }) => name === serverName(vm));
+  return [...owned, ...moved];
 }
 
 function matches(server: Server, { spec: { adopt } }: VirtualMachine): boolean {

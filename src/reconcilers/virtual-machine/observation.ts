@@ -1,5 +1,6 @@
 import type { Resolution } from '../../clouds/catalog.js';
 import type { OwnerTag, Server } from '../../clouds/driver.js';
+import type { Owner } from '../records.js';
 
 /** The cloud as far as a plan must know it. */
 export type CloudFacts =
@@ -49,7 +50,12 @@ export interface Observation {
   /** This installation: with the uid, it makes the owner tag. */
   readonly installation: string;
   readonly bound: Bound;
-  /** Every server known that bears our owner tag for this record, the bound one among them. */
+  /** With a record that was declared elsewhere before: the owner tag that its server bore there, unless another record has that. */
+  readonly former: Owner | undefined;
+  /**
+   * Every server known that bears our owner tag for this record, the bound one among them; while none is bound, those with the
+   * former owner's tag and this record's server name too.
+   */
   readonly owned: readonly Server[];
   /** With `spec.adopt`: every server that matches it. */
   readonly adoptable: readonly Server[];

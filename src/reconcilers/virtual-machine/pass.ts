@@ -9,6 +9,7 @@ import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtu
 import type { Records } from '../records.js';
 import { type Findings, resolve } from './gather.js';
 import { type Observation, ownerTag } from './observation.js';
+import { isOwnedBy, withOwnerAnnotation } from './owner.js';
 import { clip, sameStatus, withBound, withoutServer } from './status.js';
 import type { Step } from './steps.js';
 import { FINALIZER, hasFinalizer, networksOf, SEND_WITHIN, serverName } from './verdict.js';
@@ -76,7 +77,7 @@ export class Pass {
   async perform(step: Step, observation: Observation, signal: AbortSignal): Promise<void> {
     switch (step.kind) {
       case 'AddFinalizer':
-        await this.#setFinalizer(withFinalizer);
+        await this.#setFinalizer((record, finalizer) => withOwnerAnnotation(withFinalizer(record, finalizer), this.installation));
         this.findings.fresh = true;
         return;
       case 'RemoveFinalizer':
@@ -110,9 +111,8 @@ export class Pass {
       case 'AskByName': {
         const servers = await driver.findServersByName(step.name, signal);
         for (const server of servers) observer.note(server);
-        this.findings.askedByName = servers.filter(
-          (one) => one.owner?.uid === owner.uid && one.owner.installation === owner.installation,
-        );
+        const { former } = observation;
+        this.findings.askedByName = servers.filter((one) => isOwnedBy(one, owner) || (former && isOwnedBy(one, former)));
         return;
       }
       case 'Resolve':

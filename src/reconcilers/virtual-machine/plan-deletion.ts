@@ -1,7 +1,18 @@
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Observation } from './observation.js';
+import { isTakenOver } from './owner.js';
 import type { Step } from './steps.js';
-import { connecting, hasFinalizer, isAlive, type Plan, progressing, stalled, steps, type UsableCloud } from './verdict.js';
+import {
+  connecting,
+  hasFinalizer,
+  isAlive,
+  type Plan,
+  progressing,
+  serverName,
+  stalled,
+  steps,
+  type UsableCloud,
+} from './verdict.js';
 
 /**
  * What to do for a record that is to be deleted: its servers first, by id and by owner tag; then, when the cloud has confirmed that they are
@@ -14,8 +25,8 @@ export function planDeletion(vm: VirtualMachine, observation: Observation): Plan
   if (vm.spec.management === 'Observe') return steps('Deleting', [{ kind: 'RemoveFinalizer' }]);
 
   const { cloud, bound, owned } = observation;
-  const nothingAsked = !vm.status?.ledger && !vm.status?.id && owned.length === 0;
-  if (nothingAsked) return steps('Deleting', [{ kind: 'RemoveFinalizer' }]);
+  const nothingKnown = !vm.status?.ledger && !vm.status?.id && owned.length === 0;
+  if (nothingKnown) return planUnknown(vm, observation);
   if (cloud.kind === 'unusable') {
     const message = `${cloud.message}; its server cannot be deleted until that is mended`;
     return progressing(cloud.reason, message, { on: 'the Cloud' });
@@ -23,7 +34,8 @@ export function planDeletion(vm: VirtualMachine, observation: Observation): Plan
   if (cloud.kind === 'connecting') return connecting(vm, cloud.trouble);
   if (bound.kind === 'unseen') return steps('Deleting', [{ kind: 'AskById', id: vm.status?.id ?? '' }]);
 
-  const bounds = bound.kind === 'present' ? [bound.server] : [];
+  const ours = bound.kind === 'present' && !isTakenOver(bound.server, observation.installation, observation.former);
+  const bounds = ours ? [bound.server] : [];
   const present = [...bounds, ...owned.filter(({ id }) => id !== bounds[0]?.id)];
   if (vm.spec.deletionPolicy === 'Orphan') {
     const disowned = present.filter((server) => isAlive(server) && server.owner).map(({ id }): Step => ({ kind: 'Disown', id }));
@@ -38,6 +50,15 @@ export function planDeletion(vm: VirtualMachine, observation: Observation): Plan
   if (present.length > 0)
     return progressing('Deleting', `server ${present[0]?.id} is being deleted`, { on: 'deletion', moving: true });
   return planLastLook(vm, observation, cloud);
+}
+
+/**
+ * The record knows of no server: it was killed before its first attempt, or its status was lost, or it comes from elsewhere. A Cloud that
+ * cannot be asked does not keep it: what may be there bears our owner tag, and goes as an orphan.
+ */
+function planUnknown(vm: VirtualMachine, { cloud, askedByName }: Observation): Plan {
+  if (cloud.kind === 'usable' && !askedByName) return steps('Deleting', [{ kind: 'AskByName', name: serverName(vm) }]);
+  return steps('Deleting', [{ kind: 'RemoveFinalizer' }]);
 }
 
 /** No server is known; an attempt may still be under way. */

@@ -1,6 +1,7 @@
 import type { Server } from '../../clouds/driver.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Observation } from './observation.js';
+import { isOwnedBy } from './owner.js';
 import type { Step } from './steps.js';
 import {
   condition,
@@ -83,6 +84,9 @@ function planFailedBuild(vm: VirtualMachine, server: Server, why: string): Plan 
 }
 
 function planStable(vm: VirtualMachine, observation: Observation, server: Server): Plan {
+  // The record still names the owner tag that the server had elsewhere, though it bears ours: nobody has to look for that one any more.
+  if (observation.former && bearsOurTag(vm, observation, server) && vm.spec.management !== 'Observe')
+    return steps('Adopting', [{ kind: 'AddFinalizer' }]);
   if (needsResolving(vm, server) && !observation.resolved) return steps('Comparing', [{ kind: 'Resolve' }]);
   const replacement = changesNeedingReplacement(vm, observation, server);
   if (replacement.length > 0 && vm.spec.onChange === 'Replace' && !vm.spec.protected && !vm.spec.adopt) {
@@ -138,6 +142,10 @@ function changesNeedingReplacement(vm: VirtualMachine, observation: Observation,
   return changes;
 }
 
+function bearsOurTag({ metadata }: VirtualMachine, { installation }: Observation, server: Server): boolean {
+  return server.ownerTagWhole && isOwnedBy(server, { installation, uid: metadata.uid });
+}
+
 /** What can be put right in place, in an order that the cloud takes; and what cannot be for want of something. */
 function corrections(vm: VirtualMachine, observation: Observation, server: Server): { list: Step[]; problem?: string } {
   const { spec } = vm;
@@ -146,11 +154,9 @@ function corrections(vm: VirtualMachine, observation: Observation, server: Serve
   if (server.state === 'Paused' || server.state === 'Suspended') return { list: [{ kind: 'Resume', id, from: server.state }] };
   const list: Step[] = [];
   if (server.name !== serverName(vm)) list.push({ kind: 'Rename', id, from: server.name, to: serverName(vm) });
-  const tagged =
-    server.ownerTagWhole && server.owner?.uid === vm.metadata.uid && server.owner.installation === observation.installation;
   const metadata = differences(server.metadata, spec.metadata ?? {});
   const tags = server.tags ? differences(asRecord(server.tags), asRecord(spec.tags ?? [])) : undefined;
-  if (!tagged) {
+  if (!bearsOurTag(vm, observation, server)) {
     // One step: which part of the tag is missing is not known, so that after one alone nothing would seem to have changed.
     const detail = [metadata, tags].filter((one) => one !== undefined).join(', ');
     list.push({ kind: 'Own', id, ...(detail === '' ? {} : { detail }) });

@@ -1,6 +1,7 @@
 import type { Server } from '../../clouds/driver.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Observation } from './observation.js';
+import { isTakenOver } from './owner.js';
 import { planDeletion } from './plan-deletion.js';
 import { planPresent } from './plan-present.js';
 import { describeStep, isHarmless, type Step } from './steps.js';
@@ -59,6 +60,11 @@ function planManaged(vm: VirtualMachine, observation: Observation, cloud: Usable
   }
   switch (bound.kind) {
     case 'present':
+      if (isTakenOver(bound.server, observation.installation, observation.former))
+        return stalled(
+          'TakenOver',
+          `server ${bound.server.id} bears the owner tag of another installation (${bound.server.owner?.installation}): it was moved there; delete this record, which leaves the server alone`,
+        );
       return planPresent(vm, observation, bound.server, cloud, now);
     case 'unseen':
       return steps('Observing', [{ kind: 'AskById', id: vm.status?.id ?? '' }]);
@@ -70,7 +76,7 @@ function planManaged(vm: VirtualMachine, observation: Observation, cloud: Usable
         );
       return steps('ServerGone', [
         { kind: 'Unbind', id: vm.status?.id ?? '', why: 'it is gone from the cloud' },
-        ...creation(vm),
+        ...creation(vm, observation),
       ]);
     case 'none':
       return vm.spec.adopt ? planAdoption(vm, observation, now) : planUnbound(vm, observation, cloud, now);
@@ -96,8 +102,8 @@ function planUnbound(vm: VirtualMachine, observation: Observation, cloud: Usable
       return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
     }
     if (!observation.askedByName) return steps('OutcomeUnknown', [{ kind: 'AskByName', name: ledger.serverName }]);
-  } else if (!ledger && !observation.fresh && hasFinalizer(vm) && !observation.askedByName) {
-    // A finalizer without a ledger: killed between the two, or a status that was lost with the attempt in it.
+  } else if (!ledger && !observation.fresh && (hasFinalizer(vm) || observation.former) && !observation.askedByName) {
+    // A finalizer without a ledger: killed between the two, a status that was lost with the attempt in it, or a record from elsewhere.
     return steps('Observing', [{ kind: 'AskByName', name: serverName(vm) }]);
   }
   return planCreation(vm, observation, cloud, now);
@@ -122,12 +128,12 @@ function planCreation(vm: VirtualMachine, observation: Observation, cloud: Usabl
       return stalled('ReferenceNotFound', `spec.${field}: ${resolution.message}`, { on: field, until: soon(now) });
   }
   if (userData.kind === 'missing') return stalled('ReferenceNotFound', `spec.userDataFrom: ${userData.message}`);
-  return steps('Creating', creation(vm));
+  return steps('Creating', creation(vm, observation));
 }
 
-function creation(vm: VirtualMachine): Step[] {
+function creation(vm: VirtualMachine, observation: Observation): Step[] {
   const attempt: Step = { kind: 'RecordAttempt', attempt: (vm.status?.ledger?.attempt ?? 0) + 1 };
-  return [...(hasFinalizer(vm) ? [] : [{ kind: 'AddFinalizer' } as const]), attempt, { kind: 'Create', name: serverName(vm) }];
+  return [...holding(vm, observation), attempt, { kind: 'Create', name: serverName(vm) }];
 }
 
 function planAdoption(vm: VirtualMachine, observation: Observation, now: Date): Plan {
@@ -141,15 +147,20 @@ function planAdoption(vm: VirtualMachine, observation: Observation, now: Date): 
       `${others.length + 1} servers have ${wanted}: exactly one must; adopt one by its id`,
       wait,
     );
-  if (match.owner && match.owner.uid !== vm.metadata.uid) {
+  if (match.owner && match.owner.uid !== vm.metadata.uid && match.owner.uid !== observation.former?.uid) {
     return stalled(
       'AdoptionConflict',
       `server ${match.id} bears the owner tag of another resource (uid ${match.owner.uid})`,
       wait,
     );
   }
-  const finalizer: Step[] = hasFinalizer(vm) || vm.spec.management === 'Observe' ? [] : [{ kind: 'AddFinalizer' }];
+  const finalizer: Step[] = vm.spec.management === 'Observe' ? [] : holding(vm, observation);
   return steps('Adopting', [...finalizer, { kind: 'Bind', id: match.id, adopted: true }]);
+}
+
+/** The record is held, and says whose its server is, before anything is made for it. */
+function holding(vm: VirtualMachine, { former }: Observation): Step[] {
+  return hasFinalizer(vm) && !former ? [] : [{ kind: 'AddFinalizer' }];
 }
 
 /** With `management: Observe`: the same plan, of which only harmless steps are taken. */

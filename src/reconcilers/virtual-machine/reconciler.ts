@@ -142,6 +142,7 @@ export class VirtualMachineReconciler implements Reconciler {
     return {
       installation,
       secret: (name) => records.secret(vm.metadata.namespace ?? '', name),
+      hasRecord: (uid) => records.virtualMachineWithUid(uid) !== undefined,
       othersBoundTo: (id) => records.virtualMachinesBoundTo(vm.spec.cloudRef.name, id),
     };
   }

@@ -81,6 +81,7 @@ function seen(
     },
     installation: INSTALLATION,
     bound: { kind: 'none' },
+    former: undefined,
     owned: [],
     adoptable: [],
     claimedBy: undefined,
@@ -508,9 +509,21 @@ const CASES: readonly Case[] = [
   },
   // deletion
   {
-    reason: 'deleted with nothing ever asked for: let go',
+    reason: 'deleted, and nothing is known of a server: the status may have been lost with it, so the cloud is asked',
     given: { meta: { deletionTimestamp: 'x' } },
     seen: seen(),
+    steps: ['AskByName'],
+  },
+  {
+    reason: 'deleted, and the cloud knows of none either: let go',
+    given: { meta: { deletionTimestamp: 'x' } },
+    seen: seen({ askedByName: [] }),
+    steps: ['RemoveFinalizer'],
+  },
+  {
+    reason: 'deleted, and nothing is known, and the cloud cannot be asked: let go, since what may be there bears our tag',
+    given: { meta: { deletionTimestamp: 'x' } },
+    seen: seen({ cloud: { kind: 'unusable', reason: 'CloudNotFound', message: 'there is no Cloud lab' } }),
     steps: ['RemoveFinalizer'],
   },
   {
