@@ -12,6 +12,7 @@ const LOG_LINES_KEPT = 5_000;
 
 const lineSchema = z.looseObject({ msg: z.string() });
 const addressesSchema = z.object({ http: z.string(), https: z.string() });
+const runSchema = z.object({ databaseUrl: z.string() });
 const databaseSchema = z.object({ adopted: z.boolean(), directory: z.string() });
 
 /** One `dispatcher serve` on a data directory of its own with its embedded PostgreSQL; it can be killed and started again. */
@@ -98,6 +99,23 @@ export class Dispatcher {
     const { code, stdout, stderr } = await kubectl(join(this.directory, 'kubeconfig'), this.directory)(args, input);
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${code}: ${stderr.trim()} ${stdout.trim()}`);
     return stdout;
+  }
+
+  /** Stock psql on its database: rows without headers, columns apart by `|`. @throws with its words on failure. */
+  async psql(sql: string): Promise<string> {
+    const { databaseUrl } = runSchema.parse(JSON.parse(await readFile(join(this.directory, 'run.json'), 'utf8')));
+    const args = [
+      databaseUrl,
+      '--no-psqlrc',
+      '--quiet',
+      '--tuples-only',
+      '--no-align',
+      '--set',
+      'ON_ERROR_STOP=1',
+      '--command',
+      sql,
+    ];
+    return (await promisify(execFile)('psql', args)).stdout.trim();
   }
 
   /** The kubeconfig, with the token in it. */

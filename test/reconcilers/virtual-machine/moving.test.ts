@@ -91,8 +91,8 @@ describe('a record that was declared in another installation before', () => {
 
 test('a copy of a record that is still here has a server of its own', async () => {
   await rig.withReadyMachine('web-1');
-  const { annotations } = rig.get(VM, 'web-1').metadata;
-  expect(annotations?.[ANNOTATION]).toBe(`${INSTALLATION}/${rig.get(VM, 'web-1').metadata.uid}`);
+  const { annotations = {} } = rig.get(VM, 'web-1').metadata;
+  expect(annotations[ANNOTATION]).toBe(`${INSTALLATION}/${rig.get(VM, 'web-1').metadata.uid}`);
   await rig.store.create(vmDraft('web-2', { annotations }, { hostname: 'web-1' }));
   await rig.until(
     'it is bound',
