@@ -1,0 +1,118 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { KINDS } from '../../../src/resources/registry.js';
+import { BAD_MANIFESTS, collectionOf, virtualMachine } from '../../contract/bad-manifests.js';
+import { apiClient } from '../../support/api-client.js';
+import { describeOnKubernetes, type Kubernetes, startKubernetes } from '../support/kubernetes.js';
+
+const MANIFESTS = join(import.meta.dirname, '../../../manifests');
+const own = KINDS.filter(({ group }) => group !== '');
+
+describeOnKubernetes('the CustomResourceDefinitions on a real API server', () => {
+  let cluster: Kubernetes;
+  let client: ReturnType<typeof apiClient>;
+  let token: string;
+
+  /** kubectl, which must succeed and warn of nothing: whatever the API server warns of stands on its standard error. */
+  const quietly = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await cluster.kubectl(args);
+    expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
+    return stdout;
+  };
+
+  beforeAll(async () => {
+    cluster = await startKubernetes();
+    client = apiClient(cluster.url, cluster.ca);
+    token = cluster.tokens.admin;
+    await quietly('apply', '--server-side', '-k', join(MANIFESTS, 'crds'));
+    await quietly('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
+  });
+  afterAll(async () => {
+    await client?.close();
+    await cluster?.stop();
+  });
+
+  test('can be applied again by any kubectl, and are those that the chart brings', async () => {
+    const folder = join(MANIFESTS, 'chart/crds');
+    expect(await quietly('apply', '--server-side', '-f', folder)).not.toMatch(/created/);
+    await quietly('apply', '--server-side', '-k', join(MANIFESTS, 'crds'));
+    for (const name of readdirSync(folder))
+      expect(readFileSync(join(folder, name), 'utf8')).toBe(readFileSync(join(MANIFESTS, 'crds', name), 'utf8'));
+  });
+
+  test('are structural, and their names are taken', async () => {
+    for (const { plural, group } of own) {
+      const text = await quietly('get', 'crd', `${plural}.${group}`, '-o', 'jsonpath={.status.conditions}');
+      const conditions: { type: string; status: string }[] = JSON.parse(text);
+      expect(conditions.filter(({ status }) => status === 'True').map(({ type }) => type)).toEqual(
+        expect.arrayContaining(['NamesAccepted', 'Established']),
+      );
+      expect(conditions.map(({ type }) => type)).not.toContain('NonStructuralSchema');
+    }
+  });
+
+  test('take every sample, applied by the client and by the server, once and again', async () => {
+    const samples = ['-R', '-f', join(MANIFESTS, 'samples')];
+    expect(await quietly('apply', '--validate=strict', ...samples)).toMatch(/virtualmachine.dispatcher.dev\/web-1 created/);
+    // But for Secrets: the text of stringData is never what the server holds.
+    expect(await quietly('apply', '--validate=strict', ...samples)).not.toMatch(/dispatcher.dev.* (created|configured)/);
+    await quietly('apply', '--server-side', '--force-conflicts', '--validate=strict', ...samples);
+    const all = await quietly('get', 'dispatcher', '-A', '-o', 'name');
+    for (const { singular } of own) expect(all).toContain(`${singular}.dispatcher.dev/`);
+  });
+
+  test('give each kind its columns and its short names', async () => {
+    for (const { plural, shortNames, printerColumns, namespaced } of own) {
+      for (const name of [plural, ...shortNames]) {
+        const [header = ''] = (await quietly('get', name, '-A', '-o', 'wide')).split('\n');
+        const expected = printerColumns.map((column) => column.name.toUpperCase());
+        expect(header.trim().split(/\s{2,}/)).toEqual([...(namespaced ? ['NAMESPACE'] : []), 'NAME', ...expected]);
+      }
+    }
+  });
+
+  test('explain a value of several types', async () => {
+    const text = await quietly('explain', 'virtualmachine.spec.networks');
+    expect(text).toContain('or none');
+    expect(text).toContain('-required-');
+  });
+
+  test.each(BAD_MANIFESTS)('refuse $reason', async ({ manifest, field }) => {
+    const path = `${collectionOf(manifest)}?fieldValidation=Strict`;
+    const reply = await client.send(path, { method: 'POST', token, body: manifest });
+    const { kind, message = '' } = reply.status();
+    expect({ kind, refused: reply.code === 400 || reply.code === 422 }).toEqual({ kind: 'Status', refused: true });
+    // What is no JSON for the type at all (400) is told in Go's words; else the field stands there, or the map that it is a key of.
+    const fields = [field, field.replace(/(\[[^\]]*\]|\.[^.[]*)$/, '')];
+    if (reply.code === 422)
+      expect(fields.filter((name) => message.includes(`${name}:`) || message.includes(`"${name}"`))).not.toEqual([]);
+  });
+
+  test('of what was refused, nothing is there', async () => {
+    for (const path of new Set(BAD_MANIFESTS.map(({ manifest }) => collectionOf(manifest)))) {
+      const reply = await client.send(`${path}?fieldSelector=metadata.name%3Dbad`, { token });
+      expect(reply.json()).toMatchObject({ items: [] });
+    }
+  });
+
+  test('hold a machine to its cloud, whoever asks', async () => {
+    const path = collectionOf(virtualMachine());
+    const created = await client.send(path, { method: 'POST', token, body: virtualMachine({}, { name: 'stands' }) });
+    expect(created.code).toBe(201);
+    const change = (body: object) =>
+      client.send(`${path}/stands`, { method: 'PATCH', token, body, type: 'application/merge-patch+json' });
+    const refused = await change({ spec: { cloudRef: { name: 'other' } } });
+    expect(refused.code).toBe(422);
+    expect(refused.status().details?.causes?.map(({ field }) => field)).toContain('spec.cloudRef');
+    expect((await change({ spec: { powerState: 'Stopped' } })).code).toBe(200);
+  });
+
+  test('keep a status that is none out', async () => {
+    const path = `${collectionOf(virtualMachine())}/web-1/status`;
+    const patch = (status: object) =>
+      client.send(path, { method: 'PATCH', token, body: { status }, type: 'application/merge-patch+json' });
+    expect((await patch({ id: 7 })).code).toBe(422);
+    expect((await patch({ id: 'server-7' })).code).toBe(200);
+  });
+});
