@@ -58,9 +58,13 @@ until go list -deps helm.sh/helm/v3/cmd/helm >/dev/null; do
   try=$((try + 1))
 done
 
-# The names that Helm's own Makefile stamps.
-GOPROXY=off go build -p "${JOBS:-$(nproc)}" -trimpath -buildvcs=false \
-  -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=$version -X helm.sh/helm/v3/internal/version.metadata=" \
+# What Helm's own Makefile stamps: its version, and the Kubernetes that charts are told of unless a cluster is asked.
+minor=$(awk '$1 == "k8s.io/client-go" { split($2, part, "."); print part[2]; exit }' go.mod)
+stamps=("-X helm.sh/helm/v3/internal/version.version=$version" "-X helm.sh/helm/v3/internal/version.metadata=")
+for package in pkg/lint/rules pkg/chartutil; do
+  stamps+=("-X helm.sh/helm/v3/$package.k8sVersionMajor=1" "-X helm.sh/helm/v3/$package.k8sVersionMinor=$minor")
+done
+GOPROXY=off go build -p "${JOBS:-$(nproc)}" -trimpath -buildvcs=false -ldflags "-s -w ${stamps[*]}" \
   -o "$bin/.helm.part" helm.sh/helm/v3/cmd/helm
 mv "$bin/.helm.part" "$bin/helm"
 present || die "$bin/helm does not report $version"
