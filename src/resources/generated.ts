@@ -15,7 +15,8 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   }));
   return new Map([
     ...CRD_FOLDERS.flatMap((folder) => crds.map(({ name, text }): [string, string] => [`${folder}/${name}`, text])),
-    ['manifests/crds/kustomization.yaml', kustomization(crds.map(({ name }) => name))],
+    // Without an ending: `kubectl apply -f manifests/crds` passes it over.
+    ['manifests/crds/Kustomization', kustomization(crds.map(({ name }) => name))],
     ...KINDS.map((kind): [string, string] => [`docs/reference/${kind.singular}.md`, referencePage(kind)]),
     ['docs/reference/README.md', referenceIndex()],
   ]);
