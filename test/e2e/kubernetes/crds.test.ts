@@ -1,36 +1,33 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { z } from 'zod';
 import { KINDS } from '../../../src/resources/registry.js';
 import { BAD_MANIFESTS, collectionOf, virtualMachine } from '../../contract/bad-manifests.js';
-import { apiClient } from '../../support/api-client.js';
-import { describeOnKubernetes, type Kubernetes, startKubernetes } from '../support/kubernetes.js';
+import { apiClient, type Sending } from '../../support/api-client.js';
+import { ControlPlane, describeOnKubernetes } from '../support/kubernetes.js';
 
 const MANIFESTS = join(import.meta.dirname, '../../../manifests');
 const own = KINDS.filter(({ group }) => group !== '');
 
 describeOnKubernetes('the CustomResourceDefinitions on a real API server', () => {
-  let cluster: Kubernetes;
-  let client: ReturnType<typeof apiClient>;
-  let token: string;
+  let plane: ControlPlane;
+  let api: Api;
 
-  /** kubectl, which must succeed and warn of nothing: whatever the API server warns of stands on its standard error. */
-  const quietly = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await cluster.kubectl(args);
-    expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
-    return stdout;
-  };
+  /** kubectl, which must succeed, and to which the API server must have nothing to remark. */
+  const quietly = (...words: string[]) => plane.kubectl('--warnings-as-errors', ...words);
 
   beforeAll(async () => {
-    cluster = await startKubernetes();
-    client = apiClient(cluster.url, cluster.ca);
-    token = cluster.tokens.admin;
+    plane = await ControlPlane.start();
+    api = await apiOf(plane);
     await quietly('apply', '--server-side', '-k', join(MANIFESTS, 'crds'));
     await quietly('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s');
   });
   afterAll(async () => {
-    await client?.close();
-    await cluster?.stop();
+    await api?.close();
+    await plane?.stop();
   });
 
   test('can be applied again by any kubectl, and are those that the chart brings', async () => {
@@ -80,7 +77,7 @@ describeOnKubernetes('the CustomResourceDefinitions on a real API server', () =>
 
   test.each(BAD_MANIFESTS)('refuse $reason', async ({ manifest, field }) => {
     const path = `${collectionOf(manifest)}?fieldValidation=Strict`;
-    const reply = await client.send(path, { method: 'POST', token, body: manifest });
+    const reply = await api.send(path, { method: 'POST', body: manifest });
     const { kind, message = '' } = reply.status();
     expect({ kind, refused: reply.code === 400 || reply.code === 422 }).toEqual({ kind: 'Status', refused: true });
     // What is no JSON for the type at all (400) is told in Go's words; else the field stands there, or the map that it is a key of.
@@ -91,17 +88,16 @@ describeOnKubernetes('the CustomResourceDefinitions on a real API server', () =>
 
   test('of what was refused, nothing is there', async () => {
     for (const path of new Set(BAD_MANIFESTS.map(({ manifest }) => collectionOf(manifest)))) {
-      const reply = await client.send(`${path}?fieldSelector=metadata.name%3Dbad`, { token });
+      const reply = await api.send(`${path}?fieldSelector=metadata.name%3Dbad`);
       expect(reply.json()).toMatchObject({ items: [] });
     }
   });
 
   test('hold a machine to its cloud, whoever asks', async () => {
     const path = collectionOf(virtualMachine());
-    const created = await client.send(path, { method: 'POST', token, body: virtualMachine({}, { name: 'stands' }) });
+    const created = await api.send(path, { method: 'POST', body: virtualMachine({}, { name: 'stands' }) });
     expect(created.code).toBe(201);
-    const change = (body: object) =>
-      client.send(`${path}/stands`, { method: 'PATCH', token, body, type: 'application/merge-patch+json' });
+    const change = (body: object) => api.send(`${path}/stands`, { method: 'PATCH', body, type: 'application/merge-patch+json' });
     const refused = await change({ spec: { cloudRef: { name: 'other' } } });
     expect(refused.code).toBe(422);
     expect(refused.status().details?.causes?.map(({ field }) => field)).toContain('spec.cloudRef');
@@ -110,9 +106,26 @@ describeOnKubernetes('the CustomResourceDefinitions on a real API server', () =>
 
   test('keep a status that is none out', async () => {
     const path = `${collectionOf(virtualMachine())}/web-1/status`;
-    const patch = (status: object) =>
-      client.send(path, { method: 'PATCH', token, body: { status }, type: 'application/merge-patch+json' });
+    const patch = (status: object) => api.send(path, { method: 'PATCH', body: { status }, type: 'application/merge-patch+json' });
     expect((await patch({ id: 7 })).code).toBe(422);
     expect((await patch({ id: 'server-7' })).code).toBe(200);
   });
 });
+
+type Api = Awaited<ReturnType<typeof apiOf>>;
+
+const kubeconfigSchema = z.looseObject({
+  clusters: z.tuple([
+    z.looseObject({ cluster: z.looseObject({ server: z.string(), 'certificate-authority-data': z.base64() }) }),
+  ]),
+  users: z.tuple([z.looseObject({ user: z.looseObject({ token: z.string() }) })]),
+});
+
+/** A client that sends what kubectl would not, as the administrator. */
+async function apiOf(plane: ControlPlane) {
+  const { clusters, users } = kubeconfigSchema.parse(parse(await readFile(plane.kubeconfig, 'utf8')));
+  const { server, 'certificate-authority-data': ca } = clusters[0].cluster;
+  const client = apiClient(server, Buffer.from(ca, 'base64').toString());
+  const { token } = users[0].user;
+  return { send: (path: string, sending: Sending = {}) => client.send(path, { ...sending, token }), close: client.close };
+}
