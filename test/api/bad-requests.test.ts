@@ -2,7 +2,14 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { KINDS } from '../../src/resources/registry.js';
-import { BAD_MANIFESTS, cloud, collectionOf, secret, virtualMachine as vm } from '../contract/bad-manifests.js';
+import {
+  BAD_MANIFESTS,
+  cloud,
+  collectionOf,
+  secret,
+  TAKEN_BY_KUBERNETES,
+  virtualMachine as vm,
+} from '../contract/bad-manifests.js';
 import { apiClient, type Sending } from '../support/api-client.js';
 import { servedApi } from '../support/api-server.js';
 
@@ -39,7 +46,7 @@ const refused = (reason: string, sending: Sending & { path: string }, code: numb
 
 const CASES: readonly Case[] = [
   // What a manifest says
-  ...BAD_MANIFESTS.map(({ reason, manifest, field, unknownField }) =>
+  ...[...BAD_MANIFESTS, ...TAKEN_BY_KUBERNETES].map(({ reason, manifest, field, unknownField }) =>
     refused(
       reason,
       post(collectionOf(manifest), manifest),

@@ -120,6 +120,8 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
     'spec.endpoint',
   ),
   bad('an endpoint that is no URL', simulated({ endpoint: 'cloud.example' }), 'spec.endpoint'),
+  // What is white is not the same to all regular expressions.
+  bad('an endpoint with a no-break space', simulated({ endpoint: 'http://cloud\u00a0.example' }), 'spec.endpoint'),
   bad('an engine that does not exist', cloud({ engine: 'abacus' }), 'spec.engine'),
   bad('a duration without a unit', simulated({ observe: { interval: '2' } }), 'spec.observe.interval'),
   bad('a rate below zero', simulated({ limits: { requestsPerSecond: -1 } }), 'spec.limits.requestsPerSecond'),
@@ -134,6 +136,15 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
   unknown('a field that does not exist', virtualMachine({ imagee: 'x' }), 'spec.imagee'),
   unknown('an unknown field deep inside', virtualMachine({ networks: [{ name: 'a', mtu: 9 }] }), 'spec.networks[0].mtu'),
   unknown('an unknown field at the root', { ...virtualMachine(), sepc: {} }, 'sepc'),
+];
+
+/** What our API refuses and Kubernetes cannot: each with what becomes of it there. */
+export const TAKEN_BY_KUBERNETES: readonly (BadManifest & { readonly why: string; readonly becomes: object })[] = [
+  {
+    ...bad('null where a field may be left out', virtualMachine({ networks: null, paused: null, tags: null }), 'spec.paused'),
+    why: 'the API server drops a null before it validates, as if the field was not there',
+    becomes: { spec },
+  },
 ];
 
 /** Where a manifest of the table is posted: to its kind's collection, in the namespace `default` if it is in one. */

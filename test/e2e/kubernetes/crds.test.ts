@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { KINDS } from '../../../src/resources/registry.js';
-import { BAD_MANIFESTS, collectionOf, virtualMachine } from '../../contract/bad-manifests.js';
+import { BAD_MANIFESTS, collectionOf, TAKEN_BY_KUBERNETES, virtualMachine } from '../../contract/bad-manifests.js';
 import { apiClient, type Sending } from '../../support/api-client.js';
 import { ControlPlane, describeOnKubernetes } from '../support/kubernetes.js';
 
@@ -84,6 +84,13 @@ describeOnKubernetes('the CustomResourceDefinitions on a real API server', () =>
     const fields = [field, field.replace(/(\[[^\]]*\]|\.[^.[]*)$/, '')];
     if (reply.code === 422)
       expect(fields.filter((name) => message.includes(`${name}:`) || message.includes(`"${name}"`))).not.toEqual([]);
+  });
+
+  test.each(TAKEN_BY_KUBERNETES)('take $reason: $why', async ({ manifest, becomes }) => {
+    const path = `${collectionOf(manifest)}?fieldValidation=Strict&dryRun=All`;
+    const reply = await api.send(path, { method: 'POST', body: manifest });
+    expect(reply.code).toBe(201);
+    expect(reply.json()).toEqual({ ...manifest, ...becomes, metadata: expect.objectContaining({ name: 'bad' }) });
   });
 
   test('of what was refused, nothing is there', async () => {
