@@ -95,7 +95,7 @@ export interface Store {
 
   /**
    * Replaces `status` (and nothing else): what was reported and is no longer goes away. Fields that others report MAY stay where
-   * the plane knows whose a field is. Many calls at once MAY be grouped into few writes.
+   * the plane knows whose a field is; an empty list or object MAY come back as none. Many calls at once MAY be grouped into few writes.
    * A write that changes nothing keeps the version.
    * @throws StoreError Conflict as for update; NotFound.
    */

@@ -5,7 +5,7 @@ import { list } from './list.js';
 import { collectionPath, query, resourcePath } from './paths.js';
 import type { ApiRequest, Requests } from './requests.js';
 import { type WatchSource, watch } from './watch.js';
-import { subjectOf, wireOf } from './wire.js';
+import { subjectOf, wireOf, withoutEmptyObjects } from './wire.js';
 
 /** Whose fields the API server takes all writes for: what it reported and no longer reports goes away. */
 const FIELD_MANAGER = 'dispatcher';
@@ -85,7 +85,7 @@ export class ResourceStore implements Store {
     };
     const send = async (version: Versioned) => {
       const metadata = { name, ...(namespace && { namespace }), ...version };
-      const body = { apiVersion: draft.apiVersion, kind: draft.kind, metadata, status: draft.status ?? {} };
+      const body = { apiVersion: draft.apiVersion, kind: draft.kind, metadata, status: withoutEmptyObjects(draft.status) };
       return wire.decode(await this.#requests.send({ ...request, body }));
     };
     // The API server pays no regard to a uid here.
