@@ -50,19 +50,6 @@ export function subjectOf(verb: string, { group, version, plural }: Place, key: 
   return { call: `${verb} ${name}`, resource: { group, version, plural }, secret: key.kind === 'Secret' };
 }
 
-/**
- * A value as server-side apply can take it: without objects in objects that hold nothing, undefined if nothing is left. Where an
- * object had fields that are no longer applied and is itself applied empty, the API server makes it null, and refuses that.
- */
-export function withoutEmptyObjects(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value ?? undefined;
-  const parts = Object.entries(value).flatMap(([name, part]): Array<[string, unknown]> => {
-    const kept = withoutEmptyObjects(part);
-    return kept === undefined ? [] : [[name, kept]];
-  });
-  return parts.length === 0 ? undefined : Object.fromEntries(parts);
-}
-
 const objectSchema = z.looseObject({ metadata: z.record(z.string(), z.unknown()) });
 
 /**

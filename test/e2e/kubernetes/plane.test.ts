@@ -86,18 +86,45 @@ describeOnKubernetes('on a real API server', () => {
     });
   });
 
-  test('a status is shared: what others report stays, what we report is ours and goes when we no longer do', async () => {
+  test('a status is one word: what others wrote into it goes with the next report, for good; its fields are ours', async () => {
     const made = await store.create(machine('shared'));
-    const reported = await store.updateStatus({ ...made, status: { state: 'BUILD', observedGeneration: 1 } });
-    const patch = { status: { state: 'WRONG', builtAt: '2026-01-01T00:00:00Z' } };
-    const words = ['patch', 'vm', 'shared', '--subresource=status', '--type=merge', '-p', JSON.stringify(patch)];
-    await plane.kubectl(...words);
+    const ready = condition('Ready');
+    const reported = await store.updateStatus({
+      ...made,
+      status: { state: 'BUILD', conditions: [ready], applied: { image: 'a' } },
+    });
+    const theirs = {
+      state: 'WRONG',
+      id: 'theirs',
+      conditions: [condition('Backup'), condition('Stalled')],
+      applied: { image: 'b', keyName: 'c' },
+    };
+    const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status: theirs })];
+    await plane.kubectl('patch', 'vm', 'shared', ...patch);
     await expect(store.updateStatus({ ...reported, status: { state: 'ACTIVE' } })).rejects.toMatchObject({ code: 'Conflict' });
-    const written = await store.updateStatus({ ...machine('shared'), status: { state: 'ACTIVE', id: 'server-1' } });
-    expect(written.status).toEqual({ state: 'ACTIVE', id: 'server-1', builtAt: '2026-01-01T00:00:00Z' });
-    expect(await plane.kubectl('get', 'vm', 'shared', '-o', 'yaml', '--show-managed-fields')).toMatch(
-      /manager: dispatcher\n *operation: Apply\n *subresource: status/,
+    const patched = await store.get({ kind: 'VirtualMachine', namespace: 'default', name: 'shared' });
+    expect(patched?.status).toEqual(theirs);
+    const status = { state: 'ACTIVE', conditions: [condition('Backup'), ready], applied: { image: 'a' } };
+    const dry = await store.updateStatus({ ...machine('shared'), status }, { dryRun: true });
+    expect(dry.status).toEqual(status);
+    const written = await store.updateStatus({ ...machine('shared'), status });
+    expect(written.status).toEqual(status);
+    expect(await store.updateStatus({ ...written, status })).toEqual(written);
+    const managed = await plane.kubectl(
+      'get',
+      'vm',
+      'shared',
+      '-o',
+      'jsonpath={.metadata.managedFields[?(@.subresource=="status")]}',
+      '--show-managed-fields',
     );
+    expect(managed).toMatch(/"manager":"dispatcher","operation":"Apply"/);
+    expect(managed).not.toMatch(/f:id|Stalled|f:keyName/);
+    const { conditions: _conditions, ...rest } = status;
+    expect((await store.updateStatus({ ...written, status: { ...rest, conditions: [ready] } })).status).toEqual({
+      ...rest,
+      conditions: [ready],
+    });
   });
 
   test('Events are shown by kubectl, repeats as one', async () => {
@@ -175,4 +202,8 @@ function machine(name: string): Draft {
 
 function cloudDraft(name: string): Draft {
   return { apiVersion: 'dispatcher.dev/v1alpha1', kind: 'Cloud', metadata: { name }, spec: { engine: 'simulator' } };
+}
+
+function condition(type: string) {
+  return { type, status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z', reason: 'Because', message: '' };
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { isStoreError } from '../../../src/store/errors.js';
 import { collectionPath, query, resourcePath, selectorText } from '../../../src/store/kubernetes/paths.js';
-import { wireOf, withoutEmptyObjects } from '../../../src/store/kubernetes/wire.js';
+import { leftovers, withoutEmptyObjects } from '../../../src/store/kubernetes/status.js';
+import { wireOf } from '../../../src/store/kubernetes/wire.js';
 import { parseLabelSelector } from '../../../src/store/selectors.js';
 
 const METADATA = {
@@ -84,6 +85,28 @@ test('a status is applied without objects that hold nothing; lists and what is z
   const status = { a: {}, b: { c: {}, d: 0 }, e: [], f: [{}], g: false, h: '', i: undefined, j: { k: { l: {} } } };
   expect(withoutEmptyObjects(status)).toEqual({ b: { d: 0 }, e: [], f: [{}], g: false, h: '' });
   for (const empty of [{}, undefined, null, { a: {} }]) expect(withoutEmptyObjects(empty)).toBeUndefined();
+});
+
+test('what others left in a status is found, to be removed from the end', () => {
+  const type = (...types: string[]) => types.map((each) => ({ type: each, status: 'True' }));
+  const applied = {
+    state: 'ACTIVE',
+    conditions: type('Ready', 'Backup'),
+    applied: { image: 'a' },
+    addresses: [{ address: '::1' }],
+  };
+  expect(leftovers(applied, applied)).toEqual([]);
+  const found = {
+    ...applied,
+    conditions: type('Odd', 'Ready', 'Stalled', 'Backup'),
+    applied: { image: 'a', keyName: 'k' },
+    addresses: [{ address: '::1', network: 'atomic' }],
+    'a/b~c': {},
+  };
+  const paths = leftovers(applied, found).map(({ path }) => path);
+  expect(paths).toEqual(['/status/conditions/2', '/status/conditions/0', '/status/applied/keyName', '/status/a~1b~0c']);
+  expect(leftovers(undefined, { state: 'X' })).toEqual([{ op: 'remove', path: '/status/state' }]);
+  expect(leftovers({ state: 'X' }, undefined)).toEqual([]);
 });
 
 describe('an Event', () => {
