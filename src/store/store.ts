@@ -94,8 +94,8 @@ export interface Store {
   update(resource: Draft, options?: WriteOptions): Promise<Resource>;
 
   /**
-   * Replaces `status` (and nothing else): what was reported and is no longer goes away. Fields that others report MAY stay where
-   * the plane knows whose a field is. Many calls at once MAY be grouped into few writes.
+   * Replaces `status` (and nothing else), whoever wrote what stands there; an empty list or object MAY come back as none. Many
+   * calls at once MAY be grouped into few writes; one MAY show an intermediate state to those who watch.
    * A write that changes nothing keeps the version.
    * @throws StoreError Conflict as for update; NotFound.
    */

@@ -36,18 +36,10 @@ export class Requests {
 
   /** The body of a successful answer; text that is no JSON is undefined. @throws StoreError as {@link storeErrorOf} has it. */
   async send(request: ApiRequest): Promise<unknown> {
-    for (let attempt = 1, renewed = false; ; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       const answer = await this.#exchange(request);
       if (answer.status < 300) return answer.body;
-      const { status, retryAfterMs = 1_000 } = answer;
-      if (status === 401 && !renewed) {
-        renewed = true;
-        this.connection.refresh();
-      } else if (status === 429 && attempt < ATTEMPTS && retryAfterMs <= PATIENCE_MS) {
-        await sleep(this.environment, retryAfterMs * (1 + 0.25 * this.environment.random()), request.signal);
-      } else {
-        throw storeErrorOf(answer, request);
-      }
+      if (!(await this.#again(answer, attempt, request.signal))) throw storeErrorOf(answer, request);
     }
   }
 
@@ -57,10 +49,9 @@ export class Requests {
    * @throws StoreError as {@link storeErrorOf} has it, Unavailable if the connection breaks.
    */
   async *lines(request: ApiRequest, signal: AbortSignal): AsyncGenerator<unknown, void, void> {
-    const access = await this.connection.access();
+    if (signal.aborted) return;
     const stop = new AbortController();
     const onAbort = () => stop.abort(signal.reason);
-    if (signal.aborted) return;
     signal.addEventListener('abort', onAbort, { once: true });
     let silent = false;
     const wait = () =>
@@ -70,15 +61,10 @@ export class Requests {
       });
     let calm = wait();
     try {
-      const response = await access.watches.request(this.#options(request, access, stop.signal));
-      if (response.statusCode !== 200) {
-        const refusal = await refusalOf(response);
-        if (refusal.status === 401) this.connection.refresh();
-        throw storeErrorOf(refusal, request);
-      }
+      const body = await this.#open(request, stop.signal);
       const decoder = new TextDecoder();
       let rest = '';
-      for await (const chunk of response.body) {
+      for await (const chunk of body) {
         calm();
         calm = wait();
         const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
@@ -94,6 +80,28 @@ export class Requests {
       // Also for a reader that stopped: the connection goes with it.
       stop.abort(new Error('the watch is over'));
     }
+  }
+
+  /** The body of a successful answer, as it comes. */
+  async #open(request: ApiRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData['body']> {
+    for (let attempt = 1; ; attempt++) {
+      const access = await this.connection.access();
+      const response = await access.watches.request(this.#options(request, access, signal));
+      if (response.statusCode === 200) return response.body;
+      const refusal = await refusalOf(response);
+      if (!(await this.#again(refusal, attempt, signal))) throw storeErrorOf(refusal, request);
+    }
+  }
+
+  /** Whether a call that was refused is to be sent again: if so, resolves when it is time. */
+  async #again({ status, retryAfterMs = 1_000 }: Refusal, attempt: number, signal?: AbortSignal): Promise<boolean> {
+    if (status === 401 && attempt === 1) {
+      this.connection.refresh();
+      return true;
+    }
+    if (status !== 429 || attempt === ATTEMPTS || retryAfterMs > PATIENCE_MS) return false;
+    await sleep(this.environment, retryAfterMs * (1 + 0.25 * this.environment.random()), signal);
+    return true;
   }
 
   async #exchange(request: ApiRequest): Promise<Refusal> {

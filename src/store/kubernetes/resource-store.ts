@@ -4,6 +4,7 @@ import type { DeleteOptions, Draft, LeaseStore, Listing, Selection, Store, Watch
 import { list } from './list.js';
 import { collectionPath, query, resourcePath } from './paths.js';
 import type { ApiRequest, Requests } from './requests.js';
+import { leftovers, withoutEmptyObjects } from './status.js';
 import { type WatchSource, watch } from './watch.js';
 import { subjectOf, wireOf } from './wire.js';
 
@@ -72,24 +73,45 @@ export class ResourceStore implements Store {
     return wire.updates === 'merge' ? send({}) : this.#atSomeVersion(draft, send);
   }
 
-  /** By server-side apply. @throws as the port says; Invalid too for a field that the CustomResourceDefinition does not know. */
+  /**
+   * By server-side apply: what we reported goes when we no longer do. What others have written into the status, and we do not
+   * report, is then removed: a status is one program's word, and a field that nobody lets go of would be believed for ever.
+   * @throws as the port says; Invalid too for a field that the CustomResourceDefinition does not know.
+   */
   updateStatus(draft: Draft, options: WriteOptions = {}): Promise<Resource> {
     const key = keyOfDraft(draft);
     const wire = wireOf(key.kind);
     const { name, namespace, uid, resourceVersion } = draft.metadata;
-    const request = {
-      method: 'PATCH' as const,
-      contentType: 'application/apply-patch+yaml',
-      path: `${resourcePath(wire, key)}/status${query({ fieldManager: FIELD_MANAGER, force: 'true', ...dryRunOf(options) })}`,
-      ...subjectOf('update the status of', wire, key),
-    };
-    const send = async (version: Versioned) => {
+    const status = withoutEmptyObjects(draft.status);
+    const path = `${resourcePath(wire, key)}/status`;
+    const subject = subjectOf('update the status of', wire, key);
+    const apply = async (version: Versioned) => {
       const metadata = { name, ...(namespace && { namespace }), ...version };
-      const body = { apiVersion: draft.apiVersion, kind: draft.kind, metadata, status: draft.status ?? {} };
-      return wire.decode(await this.#requests.send({ ...request, body }));
+      const written = wire.decode(
+        await this.#requests.send({
+          method: 'PATCH',
+          contentType: 'application/apply-patch+yaml',
+          path: path + query({ fieldManager: FIELD_MANAGER, force: 'true', ...dryRunOf(options) }),
+          body: { apiVersion: draft.apiVersion, kind: draft.kind, metadata, status },
+          ...subject,
+        }),
+      );
+      const others = leftovers(status, written.status);
+      if (others.length === 0) return written;
+      if (options.dryRun) return { ...written, status };
+      const at = { op: 'replace', path: '/metadata/resourceVersion', value: written.metadata.resourceVersion };
+      return wire.decode(
+        await this.#requests.send({
+          method: 'PATCH',
+          contentType: 'application/json-patch+json',
+          path: path + query({ fieldManager: FIELD_MANAGER }),
+          body: [at, ...others],
+          ...subject,
+        }),
+      );
     };
     // The API server pays no regard to a uid here.
-    return uid && !resourceVersion ? this.#atSomeVersion(draft, send) : send(resourceVersion ? { resourceVersion } : {});
+    return uid && !resourceVersion ? this.#atSomeVersion(draft, apply) : apply(resourceVersion ? { resourceVersion } : {});
   }
 
   async delete(key: ResourceKey, options: DeleteOptions = {}): Promise<Resource> {
