@@ -11,7 +11,7 @@ export const cloudSpecSchema = z.strictObject({
   endpoint: z
     .string()
     .max(2048)
-    .regex(/^https?:\/\/[^\s]+$/, 'must be an http or https URL')
+    .regex(/^https?:\/\/[!-~]+$/, 'must be an http or https URL')
     .optional()
     .describe(
       "The identity service's URL, such as https://cloud.example:5000/v3. Dispatcher talks to it and to what its catalog names.",

@@ -4,17 +4,32 @@ import { GROUP } from './metadata.js';
 import { KINDS } from './registry.js';
 import { customResourceDefinition, type JsonSchema, openApiSchema } from './schema.js';
 
-/** The files that follow from the kinds, by path from the repository's root: CustomResourceDefinitions and the reference. */
+/**
+ * The files that follow from the kinds, by path from the repository's root: CustomResourceDefinitions (for kubectl, and the same
+ * for Helm, which takes no file from outside its chart) and the reference.
+ */
 export function generatedFiles(): ReadonlyMap<string, string> {
-  const own = KINDS.filter(({ group }) => group === GROUP);
+  const crds = KINDS.filter(({ group }) => group === GROUP).map((kind) => ({
+    name: `${kind.plural}.${kind.group}.yaml`,
+    text: crdFile(kind),
+  }));
   return new Map([
-    ...own.map((kind): [string, string] => [`manifests/crds/${kind.plural}.${kind.group}.yaml`, crdFile(kind)]),
+    ...CRD_FOLDERS.flatMap((folder) => crds.map(({ name, text }): [string, string] => [`${folder}/${name}`, text])),
+    // Without an ending: `kubectl apply -f manifests/crds` passes it over.
+    ['manifests/crds/Kustomization', kustomization(crds.map(({ name }) => name))],
     ...KINDS.map((kind): [string, string] => [`docs/reference/${kind.singular}.md`, referencePage(kind)]),
     ['docs/reference/README.md', referenceIndex()],
   ]);
 }
 
 const NOTICE = 'Generated from src/resources by `npm run generate`: change the schemas there, not this file.';
+
+const CRD_FOLDERS = ['manifests/crds', 'manifests/chart/crds'];
+
+function kustomization(resources: readonly string[]): string {
+  const yaml = stringify({ apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', resources });
+  return `# ${NOTICE}\n${yaml}`;
+}
 
 function crdFile(definition: KindDefinition): string {
   const yaml = stringify(customResourceDefinition(definition), { lineWidth: 0, aliasDuplicateObjects: false });

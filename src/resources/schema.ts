@@ -19,9 +19,8 @@ const API_VERSION: JsonSchema = {
 const KIND: JsonSchema = { type: 'string', description: 'The kind of resource that this manifest declares.' };
 
 /**
- * The structural schema of a kind for a CustomResourceDefinition: bounds and descriptions from zod, rules as CEL. A value that
- * may have several types (a union) is left open there, since structural schemas cannot say it; servers that read the
- * resource check it again.
+ * The structural schema of a kind for a CustomResourceDefinition: bounds and descriptions from zod, rules as CEL. It refuses
+ * what zod refuses, as far as such a schema can: test/e2e/kubernetes/crds.test.ts holds it to that on a real API server.
  */
 export function structuralSchema(definition: KindDefinition): JsonSchema {
   const fields = withConditionKeys(withRules(convert(jsonSchemaOf(definition.schema), 'structural'), definition));
@@ -84,17 +83,32 @@ export function customResourceDefinition(definition: KindDefinition): object {
 const recordSchema = z.looseObject({});
 
 function jsonSchemaOf(schema: z.ZodType): JsonSchema {
-  return recordSchema.parse(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }));
+  return recordSchema.parse(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input', override: keepKeys }));
+}
+
+/** OpenAPI 3.0 has no word for the keys of a map, so zod leaves them out; as rules, a CustomResourceDefinition can hold them. */
+function keepKeys({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: z.core.JSONSchema.BaseSchema }): void {
+  if (zodSchema instanceof z.ZodRecord) jsonSchema.propertyNames = z.toJSONSchema(zodSchema.keyType, { io: 'input' });
 }
 
 type Dialect = 'structural' | 'openapi';
-const NOT_TOLD = new Set(['$schema', 'additionalProperties', 'properties', 'items', 'anyOf', 'pattern', 'minimum', 'maximum']);
+const NOT_TOLD = new Set([
+  '$schema',
+  'additionalProperties',
+  'properties',
+  'propertyNames',
+  'items',
+  'anyOf',
+  'pattern',
+  'minimum',
+  'maximum',
+]);
 
 function convert(node: JsonSchema, dialect: Dialect): JsonSchema {
   const rest = Object.fromEntries(Object.entries(node).filter(([keyword]) => !NOT_TOLD.has(keyword)));
   if (node.anyOf) {
-    if (dialect === 'structural') return { ...rest, 'x-kubernetes-preserve-unknown-fields': true };
-    return { ...rest, ...bestBranch(node.anyOf.map((branch) => convert(branch, dialect))) };
+    const branches = node.anyOf.map((branch) => convert(branch, dialect));
+    return { ...rest, ...(dialect === 'structural' ? structuralUnion(branches) : bestBranch(branches)) };
   }
   return {
     ...rest,
@@ -103,7 +117,65 @@ function convert(node: JsonSchema, dialect: Dialect): JsonSchema {
     ...(node.properties ? { properties: mapValues(node.properties, (property) => convert(property, dialect)) } : {}),
     ...(node.items ? { items: convert(node.items, dialect) } : {}),
     ...additional(node.additionalProperties, dialect),
+    ...(dialect === 'structural' ? keyRules(node.propertyNames) : {}),
   };
+}
+
+/** What no value of a type can keep. There is none for a string: a pattern says which are meant. */
+const IMPOSSIBLE: Readonly<Record<string, JsonSchema>> = {
+  array: { minItems: 1, maxItems: 0 },
+  object: { minProperties: 1, maxProperties: 0 },
+  number: { minimum: 1, maximum: 0 },
+  boolean: { not: { enum: [true, false] } },
+  string: { minLength: 1, maxLength: 0 },
+};
+
+/**
+ * A value of several types, each in one form: words, or a list or map of something. Kubernetes takes no `type` in a form of a
+ * union, but each keyword speaks of values of one type only, so those of all forms can stand side by side; the types that no
+ * form has are shut out by what they cannot keep. CEL cannot see such a value.
+ */
+function structuralUnion(branches: readonly JsonSchema[]): JsonSchema {
+  const types = new Set(branches.map(({ type }) => (type === 'integer' ? 'number' : type)));
+  if (types.size !== branches.length) throw new RangeError('two forms of a union have the same type: give them one schema');
+  const forms = branches.map(({ type: _, enum: words, items, ...rest }) => ({
+    ...rest,
+    ...(Array.isArray(words) ? { pattern: `^(${words.join('|')})$` } : {}),
+    ...(items ? { items: counted(items) } : {}),
+  }));
+  const others = Object.entries(IMPOSSIBLE).filter(([type]) => !types.has(type));
+  return Object.assign({}, ...forms, ...others.map(([, schema]) => schema), { 'x-kubernetes-preserve-unknown-fields': true });
+}
+
+/** Below a value of several types no field is unknown to Kubernetes; but there can be no more than there are names. */
+function counted(node: JsonSchema): JsonSchema {
+  return node.properties ? { ...node, maxProperties: Object.keys(node.properties).length } : node;
+}
+
+const keySchema = z.object({
+  minLength: z.number().default(0),
+  maxLength: z.number().optional(),
+  pattern: z.string().optional(),
+});
+
+/** The bounds of a map's keys as rules on the map. */
+function keyRules(names: unknown): JsonSchema {
+  if (names === undefined) return {};
+  const { minLength, maxLength, pattern } = keySchema.parse(names);
+  const [refused, wanted] = withoutLookahead(pattern);
+  const rules = [
+    ...(minLength > 0 ? [{ rule: "!('' in self)", message: 'a key must not be empty' }] : []),
+    ...(maxLength === undefined
+      ? []
+      : [{ rule: `self.all(key, size(key) <= ${maxLength})`, message: `a key must have at most ${maxLength} characters` }]),
+    ...(wanted === undefined
+      ? []
+      : [{ rule: `self.all(key, key.matches(r'${wanted}'))`, message: `a key must match ${wanted}` }]),
+    ...(refused === undefined
+      ? []
+      : [{ rule: `!self.exists(key, key.matches(r'^${refused}'))`, message: `a key must not begin with ${refused}` }]),
+  ];
+  return rules.length === 0 ? {} : { 'x-kubernetes-validations': rules };
 }
 
 /** Of several forms, the one with most to tell is what `kubectl explain` shows; the description names the other. */
@@ -129,11 +201,16 @@ function bounds({ type, minimum, maximum }: JsonSchema): JsonSchema {
 
 /** Kubernetes' regular expressions cannot look ahead: what must not stand at the beginning becomes a rule of its own. */
 function patternOf(pattern: string | undefined): JsonSchema {
-  if (pattern === undefined) return {};
-  const [, refused, rest] = /^\^\(\?!([^()]*)\)(.*)$/s.exec(pattern) ?? [];
-  if (refused === undefined) return { pattern };
-  const rule = { rule: `!self.matches('^${refused}')`, message: `must not begin with ${refused}` };
-  return { pattern: `^${rest}`, 'x-kubernetes-validations': [rule] };
+  const [refused, wanted] = withoutLookahead(pattern);
+  if (refused === undefined) return wanted === undefined ? {} : { pattern: wanted };
+  const rule = { rule: `!self.matches(r'^${refused}')`, message: `must not begin with ${refused}` };
+  return { ...(wanted === undefined ? {} : { pattern: wanted }), 'x-kubernetes-validations': [rule] };
+}
+
+/** What a pattern refuses at the beginning, and the pattern without that. */
+function withoutLookahead(pattern: string | undefined): [refused: string | undefined, wanted: string | undefined] {
+  const [, refused, rest] = /^\^\(\?!([^()]*)\)(.*)$/s.exec(pattern ?? '') ?? [];
+  return refused === undefined ? [undefined, pattern] : [refused, `^${rest}`];
 }
 
 function withRules(root: JsonSchema, { rules }: KindDefinition): JsonSchema {

@@ -5,6 +5,8 @@ import { GROUP, nameReference, type Typed, VERSION } from './metadata.js';
 
 const nameOrId = z.string().min(1).max(255);
 
+const MOST_METADATA_KEYS = 120;
+
 /** Keys and values as Nova bounds them; keys that begin with `dispatcher.` are kept for the owner tag. */
 const serverMetadata = z
   .record(
@@ -18,7 +20,8 @@ const serverMetadata = z
       ),
     z.string().max(255),
   )
-  .refine((all) => Object.keys(all).length <= 120, { message: 'must have at most 120 keys' });
+  .refine((all) => Object.keys(all).length <= MOST_METADATA_KEYS, { message: `must have at most ${MOST_METADATA_KEYS} keys` })
+  .meta({ maxProperties: MOST_METADATA_KEYS });
 
 const serverTag = z
   .string()

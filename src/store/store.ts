@@ -18,7 +18,7 @@ export interface LabelRequirement {
 
 /** One page of a list. */
 export interface Listing {
-  /** Ordered by namespace, then name. */
+  /** In one namespace, ordered by name. */
   readonly items: readonly Resource[];
   /** A watch from here misses nothing that is not in `items`; it MAY repeat what is. */
   readonly resourceVersion: string;
@@ -94,7 +94,8 @@ export interface Store {
   update(resource: Draft, options?: WriteOptions): Promise<Resource>;
 
   /**
-   * Replaces `status` (and nothing else). Many calls at once are grouped into few writes.
+   * Replaces `status` (and nothing else), whoever wrote what stands there; an empty list or object MAY come back as none. Many
+   * calls at once MAY be grouped into few writes; one MAY show an intermediate state to those who watch.
    * A write that changes nothing keeps the version.
    * @throws StoreError Conflict as for update; NotFound.
    */
@@ -127,7 +128,10 @@ export interface Lease {
   readonly transitions: number;
 }
 
-/** Leases by the plane's own clock, so that the clocks of replicas need not agree. */
+/**
+ * Leases, for which the clocks of replicas need not agree: time is the plane's own, or for each candidate that which went by since
+ * it saw the lease change. In the latter case one who has just begun to ask waits for a whole duration.
+ */
 export interface LeaseStore {
   /** Takes a free or expired lease, or renews one's own. @returns the lease as it stands after it, whoever holds it. */
   acquire(name: string, holder: string, durationMs: number): Promise<Lease>;

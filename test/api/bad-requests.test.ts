@@ -2,6 +2,14 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { KINDS } from '../../src/resources/registry.js';
+import {
+  BAD_MANIFESTS,
+  cloud,
+  collectionOf,
+  secret,
+  TAKEN_BY_KUBERNETES,
+  virtualMachine as vm,
+} from '../contract/bad-manifests.js';
 import { apiClient, type Sending } from '../support/api-client.js';
 import { servedApi } from '../support/api-server.js';
 
@@ -9,25 +17,6 @@ const VMS = '/apis/dispatcher.dev/v1alpha1/namespaces/default/virtualmachines';
 const CLOUDS = '/apis/dispatcher.dev/v1alpha1/clouds';
 const SECRETS = '/api/v1/namespaces/default/secrets';
 
-const spec = { cloudRef: { name: 'lab' }, image: 'cirros', flavor: 'tiny' };
-const vm = (changes: object = {}, metadata: object = { name: 'bad' }) => ({
-  apiVersion: 'dispatcher.dev/v1alpha1',
-  kind: 'VirtualMachine',
-  metadata,
-  spec: { ...spec, ...changes },
-});
-const cloud = (cloudSpec: object) => ({
-  apiVersion: 'dispatcher.dev/v1alpha1',
-  kind: 'Cloud',
-  metadata: { name: 'bad' },
-  spec: cloudSpec,
-});
-const secret = (fields: object, metadata: object = { name: 'bad' }) => ({
-  apiVersion: 'v1',
-  kind: 'Secret',
-  metadata,
-  ...fields,
-});
 const post = (path: string, body: Sending['body'], more: Sending = {}) => ({ path, method: 'POST', body, ...more });
 const patchOf = (kind: string, body: Sending['body'], path = `${VMS}/stands`) => ({
   path,
@@ -47,13 +36,6 @@ interface Case extends Sending {
   readonly field?: string;
 }
 
-const invalid = (reason: string, body: object, field: string, path = VMS): Case => ({
-  reason,
-  ...post(path, body),
-  code: 422,
-  says: 'Invalid',
-  field,
-});
 const refused = (reason: string, sending: Sending & { path: string }, code: number, says: string, field?: string): Case => ({
   reason,
   ...sending,
@@ -64,78 +46,15 @@ const refused = (reason: string, sending: Sending & { path: string }, code: numb
 
 const CASES: readonly Case[] = [
   // What a manifest says
-  invalid(
-    'a field that must be there is missing',
-    { ...vm(), spec: { cloudRef: { name: 'lab' }, flavor: 'tiny' } },
-    'spec.image',
+  ...[...BAD_MANIFESTS, ...TAKEN_BY_KUBERNETES].map(({ reason, manifest, field, unknownField }) =>
+    refused(
+      reason,
+      post(collectionOf(manifest), manifest),
+      unknownField ? 400 : 422,
+      unknownField ? 'BadRequest' : 'Invalid',
+      field,
+    ),
   ),
-  invalid(
-    'the whole spec is missing',
-    { apiVersion: 'dispatcher.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name: 'bad' } },
-    'spec',
-  ),
-  invalid('a number stands where text must', vm({ image: 7 }), 'spec.image'),
-  invalid('text stands where an object must', vm({ cloudRef: 'lab' }), 'spec.cloudRef'),
-  invalid('null is no image', vm({ image: null }), 'spec.image'),
-  invalid('an empty name of an image', vm({ image: '' }), 'spec.image'),
-  invalid('a name longer than 255 characters', vm({ flavor: 'x'.repeat(256) }), 'spec.flavor'),
-  invalid('user data longer than what a cloud takes', vm({ userData: 'x'.repeat(65_536) }), 'spec.userData'),
-  invalid('a power state that does not exist', vm({ powerState: 'Sleeping' }), 'spec.powerState'),
-  invalid('a flag that is text', vm({ paused: 'yes' }), 'spec.paused'),
-  invalid('a network without a name', vm({ networks: [{ name: 'a' }, {}] }), 'spec.networks[1].name'),
-  invalid('networks that are neither a list nor none', vm({ networks: 'all' }), 'spec.networks'),
-  invalid('an empty list of networks', vm({ networks: [] }), 'spec.networks'),
-  invalid(
-    'more networks than a server can have',
-    vm({ networks: Array.from({ length: 17 }, () => ({ name: 'a' })) }),
-    'spec.networks',
-  ),
-  invalid(
-    'two sources of user data',
-    vm({ userData: 'a', userDataFrom: { secretRef: { name: 'a', key: 'b' } } }),
-    'spec.userDataFrom',
-  ),
-  invalid('both ways to say which server to adopt', vm({ adopt: { id: 'a', name: 'b' } }), 'spec.adopt'),
-  invalid('a metadata key that is kept for us', vm({ metadata: { 'dispatcher.owner': 'x' } }), 'spec.metadata[dispatcher.owner]'),
-  invalid('a metadata value that is a number', vm({ metadata: { role: 1 } }), 'spec.metadata.role'),
-  invalid('a tag with a comma', vm({ tags: ['a,b'] }), 'spec.tags[0]'),
-  invalid('a name in upper case', vm({}, { name: 'Bad' }), 'metadata.name'),
-  invalid('a name longer than 253 characters', vm({}, { name: 'x'.repeat(254) }), 'metadata.name'),
-  invalid('no name at all', vm({}, {}), 'metadata.name'),
-  invalid('a label with a space', vm({}, { name: 'bad', labels: { role: 'a b' } }), 'metadata.labels.role'),
-  invalid('a label that is a number', vm({}, { name: 'bad', labels: { role: 1 } }), 'metadata.labels.role'),
-  invalid('a cloud that needs an endpoint and has none', cloud({ engine: 'openstack' }), 'spec.endpoint', CLOUDS),
-  invalid('an engine that does not exist', cloud({ engine: 'abacus' }), 'spec.engine', CLOUDS),
-  invalid(
-    'a duration without a unit',
-    cloud({ engine: 'simulator', observe: { interval: '2' } }),
-    'spec.observe.interval',
-    CLOUDS,
-  ),
-  invalid(
-    'a rate below zero',
-    cloud({ engine: 'simulator', limits: { requestsPerSecond: -1 } }),
-    'spec.limits.requestsPerSecond',
-    CLOUDS,
-  ),
-  invalid('half a call in flight', cloud({ engine: 'simulator', limits: { inFlight: 1.5 } }), 'spec.limits.inFlight', CLOUDS),
-  invalid('a Secret that is not base64', secret({ data: { password: 'not base64!' } }), 'data.password', SECRETS),
-  invalid('a Secret whose text is a number', secret({ stringData: { password: 12_345 } }), 'stringData.password', SECRETS),
-  invalid(
-    'the name of a namespace with a dot',
-    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a.b' } },
-    'metadata.name',
-    '/api/v1/namespaces',
-  ),
-  refused('a field that does not exist', post(VMS, vm({ imagee: 'x' })), 400, 'BadRequest', 'spec.imagee'),
-  refused(
-    'an unknown field deep inside',
-    post(VMS, vm({ networks: [{ name: 'a', mtu: 9 }] })),
-    400,
-    'BadRequest',
-    'spec.networks[0].mtu',
-  ),
-  refused('an unknown field at the root', post(VMS, { ...vm(), sepc: {} }), 400, 'BadRequest', 'sepc'),
   // What a path says
   refused('the kind is not that of the path', post(VMS, cloud({ engine: 'simulator' })), 400, 'BadRequest', 'kind'),
   refused(

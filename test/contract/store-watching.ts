@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { isStoreError } from '../../src/store/errors.js';
 import { eventually } from '../support/eventually.js';
 import type { Follower, Room } from './store-fixtures.js';
 
@@ -126,7 +125,7 @@ export function watchContract(room: () => Room): void {
       await subject.forgetHistory();
       const follower = follow(from);
       await follower.ended;
-      expect(isStoreError(follower.failure, 'Expired')).toBe(true);
+      expect(follower.failure).toMatchObject({ name: 'StoreError', code: 'Expired' });
       const again = follow(await version());
       await store.create(vm('c'));
       await eventually(() => expect(again.told()).toEqual(['Added c']));

@@ -1,4 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
+import { eventSchema } from '../../src/resources/core.js';
+import type { Draft } from '../../src/store/store.js';
 import { eventually } from '../support/eventually.js';
 import { expectFailure, type Room } from './store-fixtures.js';
 
@@ -162,6 +164,30 @@ export function writingContract(room: () => Room): void {
       expect(after).toEqual(before);
     });
 
+    test('comes back as it was reported: order, empty lists, and what is false or zero', async () => {
+      const { store, vm, key } = room();
+      const made = await store.create(vm('a'));
+      const condition = (type: string, status: string) => ({
+        ...{ type, status, observedGeneration: 1 },
+        ...{ lastTransitionTime: '2026-01-01T00:00:00Z', reason: 'Because', message: '' },
+      });
+      const statuses = [
+        { conditions: [condition('Ready', 'False'), condition('Stalled', 'True')], addresses: [], observedGeneration: 0 },
+        { conditions: [condition('Healthy', 'Unknown'), condition('Ready', 'True')], plan: [{ step: 'create', detail: '' }] },
+        { conditions: [condition('Ready', 'True'), condition('Healthy', 'Unknown')], plan: [], failures: failures(0) },
+        { failures: failures(1), applied: { image: 'cirros' } },
+        { failures: failures(1) },
+        {},
+      ];
+      let { resourceVersion } = made.metadata;
+      for (const status of statuses) {
+        const written = await store.updateStatus({ ...vm('a', { resourceVersion }), status });
+        expect(written.status ?? {}).toEqual(status);
+        expect(await store.get(key('a'))).toEqual(written);
+        resourceVersion = written.metadata.resourceVersion;
+      }
+    });
+
     test('that changes nothing keeps the version', async () => {
       const { store, vm } = room();
       const made = await store.create(vm('a'));
@@ -176,13 +202,47 @@ export function writingContract(room: () => Room): void {
       const crowd = made.map((each) => store.updateStatus({ ...each, status: { state: 'ACTIVE' } }));
       const missing = store.updateStatus({ ...vm('missing'), status: { state: 'ACTIVE' } });
       const other = store.updateStatus({ ...vm('vm-39', { uid: '00000000-0000-4000-8000-000000000000' }), status: {} });
-      const results = await Promise.allSettled(crowd);
-      await expectFailure(missing, 'NotFound');
-      await expectFailure(other, 'Conflict');
+      const [results] = await Promise.all([
+        Promise.allSettled(crowd),
+        expectFailure(missing, 'NotFound'),
+        expectFailure(other, 'Conflict'),
+      ]);
       const outcomes = results.map((each) => (each.status === 'fulfilled' ? each.value.status : each.reason.code));
       expect(outcomes.slice(0, 10)).toEqual(Array(10).fill('Conflict'));
       expect(outcomes.slice(10)).toEqual(Array(30).fill({ state: 'ACTIVE' }));
     });
+  });
+
+  test('an Event keeps what happened to what; its repeats raise the count and the time of the last', async () => {
+    const { store, vm, namespace, key } = room();
+    const { metadata, apiVersion, kind } = await store.create(vm('a'));
+    const { name, uid, resourceVersion } = metadata;
+    const involvedObject = { apiVersion, kind, namespace, name, uid, resourceVersion };
+    const said = {
+      involvedObject,
+      type: 'Warning',
+      reason: 'Refused',
+      message: 'it was refused',
+      reportingComponent: 'dispatcher',
+    };
+    const draft = (count: number, lastTimestamp: string): Draft => ({
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: 'a.1', namespace },
+      ...said,
+      ...{ source: { component: 'dispatcher' }, reportingInstance: 'replica-1' },
+      ...{ count, firstTimestamp: '2026-01-01T00:00:00Z', lastTimestamp },
+    });
+    await expectFailure(store.update(draft(2, '2026-01-01T00:01:00Z')), 'NotFound');
+    expect(await store.create(draft(1, '2026-01-01T00:00:00Z'))).toMatchObject({ kind: 'Event', ...said, count: 1 });
+    await store.update(draft(2, '2026-01-01T00:01:00Z'));
+    await store.update(draft(3, '2026-01-01T00:02:00Z'));
+    const found = eventSchema.loose().parse(await store.get(key('a.1', 'Event')));
+    expect(found).toMatchObject({ ...said, source: { component: 'dispatcher' }, reportingInstance: 'replica-1', count: 3 });
+    expect(Date.parse(found.firstTimestamp ?? '')).toBe(Date.parse('2026-01-01T00:00:00Z'));
+    expect(Date.parse(found.lastTimestamp ?? '')).toBe(Date.parse('2026-01-01T00:02:00Z'));
+    await expectFailure(store.create(draft(1, '2026-01-01T00:00:00Z')), 'AlreadyExists');
+    expect((await store.list('Event', { namespace })).items.map((event) => event.metadata.name)).toEqual(['a.1']);
   });
 
   test('a dry run answers like the real thing, and keeps nothing', async () => {
@@ -204,4 +264,8 @@ export function writingContract(room: () => Room): void {
     await eventually(() => expect(follower.told()).toContain('Added c'));
     expect(follower.told()).toEqual(['Added c']);
   });
+}
+
+function failures(count: number) {
+  return { count, at: '2026-01-01T00:00:00Z', message: '' };
 }

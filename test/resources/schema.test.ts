@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { z } from 'zod';
 import { apiVersionOf } from '../../src/resources/kind.js';
 import { KINDS } from '../../src/resources/registry.js';
 import { customResourceDefinition, type JsonSchema, openApiSchema, structuralSchema } from '../../src/resources/schema.js';
@@ -63,6 +64,44 @@ describe.each(own.map((kind) => [kind.kind, kind] as const))('the CustomResource
         versions: [{ name: kind.version, served: true, storage: true, subresources: { status: {} } }],
       },
     });
+  });
+});
+
+describe('in a CustomResourceDefinition', () => {
+  const vm = KINDS.find(({ kind }) => kind === 'VirtualMachine');
+  const spec = vm && structuralSchema(vm).properties?.spec?.properties;
+
+  test('a value of several types is held to each of its forms, and can be of no other type', () => {
+    expect(spec?.networks).toEqual({
+      description: expect.any(String),
+      pattern: '^(none)$',
+      minItems: 1,
+      maxItems: 16,
+      items: expect.objectContaining({ type: 'object', required: ['name'], maxProperties: 1 }),
+      minProperties: 1,
+      maxProperties: 0,
+      minimum: 1,
+      maximum: 0,
+      not: { enum: [true, false] },
+      'x-kubernetes-preserve-unknown-fields': true,
+    });
+  });
+
+  test('the keys of a map are bounded as zod bounds them', () => {
+    const rules = spec?.metadata?.['x-kubernetes-validations'];
+    expect(rules).toEqual([
+      expect.objectContaining({ rule: "!('' in self)" }),
+      expect.objectContaining({ rule: 'self.all(key, size(key) <= 255)' }),
+      expect.objectContaining({ rule: "self.all(key, key.matches(r'^[a-zA-Z0-9\\-_:. ]+$'))" }),
+      expect.objectContaining({ rule: "!self.exists(key, key.matches(r'^dispatcher\\.'))" }),
+    ]);
+    expect(spec?.metadata?.maxProperties).toBe(120);
+  });
+
+  test('two forms of the same type are a fault of the schema, told when it is made', () => {
+    if (!vm) throw new Error('no VirtualMachine');
+    const schema = z.strictObject({ spec: z.union([z.literal('a'), z.string().max(4)]) });
+    expect(() => structuralSchema({ ...vm, schema, rules: [] })).toThrow('two forms of a union');
   });
 });
 

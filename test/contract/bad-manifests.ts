@@ -1,0 +1,163 @@
+/** A manifest that no API may take, whichever plane it is sent to. */
+export interface BadManifest {
+  /** Why it must be refused. */
+  readonly reason: string;
+  readonly manifest: { readonly kind: string } & Readonly<Record<string, unknown>>;
+  /** The field that our own API names as the cause. */
+  readonly field: string;
+  /** Not in the schema: refused as a bad request where unknown fields are (`fieldValidation=Strict`), which our own API does. */
+  readonly unknownField?: true;
+}
+
+const spec = { cloudRef: { name: 'lab' }, image: 'cirros', flavor: 'tiny' };
+
+/** A VirtualMachine named `bad` that is good but for `changes`. */
+export const virtualMachine = (changes: object = {}, metadata: object = { name: 'bad' }) => ({
+  apiVersion: 'dispatcher.dev/v1alpha1',
+  kind: 'VirtualMachine',
+  metadata,
+  spec: { ...spec, ...changes },
+});
+
+/** A Cloud named `bad`. */
+export const cloud = (cloudSpec: object) => ({
+  apiVersion: 'dispatcher.dev/v1alpha1',
+  kind: 'Cloud',
+  metadata: { name: 'bad' },
+  spec: cloudSpec,
+});
+
+/** A Secret named `bad`. */
+export const secret = (fields: object, metadata: object = { name: 'bad' }) => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata,
+  ...fields,
+});
+
+const keyPair = (publicKey: unknown) => ({
+  apiVersion: 'dispatcher.dev/v1alpha1',
+  kind: 'KeyPair',
+  metadata: { name: 'bad' },
+  spec: { cloudRef: { name: 'lab' }, publicKey },
+});
+const simulated = (changes: object) => cloud({ engine: 'simulator', ...changes });
+const keys = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`key-${index}`, 'x']));
+
+const bad = (reason: string, manifest: BadManifest['manifest'], field: string): BadManifest => ({ reason, manifest, field });
+const unknown = (reason: string, manifest: BadManifest['manifest'], field: string): BadManifest => ({
+  ...bad(reason, manifest, field),
+  unknownField: true,
+});
+
+/** The table: every way in which a manifest is wrong that has a rule of its own. */
+export const BAD_MANIFESTS: readonly BadManifest[] = [
+  bad(
+    'a field that must be there is missing',
+    { ...virtualMachine(), spec: { cloudRef: { name: 'lab' }, flavor: 'tiny' } },
+    'spec.image',
+  ),
+  bad(
+    'the whole spec is missing',
+    { apiVersion: 'dispatcher.dev/v1alpha1', kind: 'VirtualMachine', metadata: { name: 'bad' } },
+    'spec',
+  ),
+  bad('a number stands where text must', virtualMachine({ image: 7 }), 'spec.image'),
+  bad('text stands where an object must', virtualMachine({ cloudRef: 'lab' }), 'spec.cloudRef'),
+  bad('null is no image', virtualMachine({ image: null }), 'spec.image'),
+  bad('an empty name of an image', virtualMachine({ image: '' }), 'spec.image'),
+  bad('a name longer than 255 characters', virtualMachine({ flavor: 'x'.repeat(256) }), 'spec.flavor'),
+  bad('the name of a cloud that no cloud can have', virtualMachine({ cloudRef: { name: 'Lab_1' } }), 'spec.cloudRef.name'),
+  bad('a hostname with a space', virtualMachine({ hostname: 'a b' }), 'spec.hostname'),
+  bad('user data longer than what a cloud takes', virtualMachine({ userData: 'x'.repeat(65_536) }), 'spec.userData'),
+  bad('a power state that does not exist', virtualMachine({ powerState: 'Sleeping' }), 'spec.powerState'),
+  bad('a flag that is text', virtualMachine({ paused: 'yes' }), 'spec.paused'),
+  bad('a network without a name', virtualMachine({ networks: [{ name: 'a' }, {}] }), 'spec.networks[1].name'),
+  bad('a network that is text', virtualMachine({ networks: ['a'] }), 'spec.networks[0]'),
+  bad('networks that are neither a list nor none', virtualMachine({ networks: 'all' }), 'spec.networks'),
+  bad('networks that are an object', virtualMachine({ networks: { name: 'a' } }), 'spec.networks'),
+  bad('networks that are an empty object', virtualMachine({ networks: {} }), 'spec.networks'),
+  bad('networks that are a number', virtualMachine({ networks: 1 }), 'spec.networks'),
+  bad('networks that are a flag', virtualMachine({ networks: false }), 'spec.networks'),
+  bad('an empty list of networks', virtualMachine({ networks: [] }), 'spec.networks'),
+  bad(
+    'more networks than a server can have',
+    virtualMachine({ networks: Array.from({ length: 17 }, () => ({ name: 'a' })) }),
+    'spec.networks',
+  ),
+  bad(
+    'two sources of user data',
+    virtualMachine({ userData: 'a', userDataFrom: { secretRef: { name: 'a', key: 'b' } } }),
+    'spec.userDataFrom',
+  ),
+  bad('both ways to say which server to adopt', virtualMachine({ adopt: { id: 'a', name: 'b' } }), 'spec.adopt'),
+  bad('neither way to say which server to adopt', virtualMachine({ adopt: {} }), 'spec.adopt'),
+  bad(
+    'a metadata key that is kept for us',
+    virtualMachine({ metadata: { 'dispatcher.owner': 'x' } }),
+    'spec.metadata[dispatcher.owner]',
+  ),
+  bad('a metadata key that Nova refuses', virtualMachine({ metadata: { 'a/b': 'x' } }), 'spec.metadata[a/b]'),
+  bad('an empty metadata key', virtualMachine({ metadata: { '': 'x' } }), 'spec.metadata.'),
+  bad(
+    'a metadata key longer than 255 characters',
+    virtualMachine({ metadata: { ['x'.repeat(256)]: 'x' } }),
+    `spec.metadata.${'x'.repeat(256)}`,
+  ),
+  bad('a metadata value that is a number', virtualMachine({ metadata: { role: 1 } }), 'spec.metadata.role'),
+  bad('more metadata than a server can have', virtualMachine({ metadata: keys(121) }), 'spec.metadata'),
+  bad('a tag with a comma', virtualMachine({ tags: ['a,b'] }), 'spec.tags[0]'),
+  bad('a tag that is kept for us', virtualMachine({ tags: ['dispatcher:owner'] }), 'spec.tags[0]'),
+  bad('a name in upper case', virtualMachine({}, { name: 'Bad' }), 'metadata.name'),
+  bad('a name longer than 253 characters', virtualMachine({}, { name: 'x'.repeat(254) }), 'metadata.name'),
+  bad('no name at all', virtualMachine({}, {}), 'metadata.name'),
+  bad('a label with a space', virtualMachine({}, { name: 'bad', labels: { role: 'a b' } }), 'metadata.labels.role'),
+  bad('a label that is a number', virtualMachine({}, { name: 'bad', labels: { role: 1 } }), 'metadata.labels.role'),
+  bad('a cloud that needs an endpoint and has none', cloud({ engine: 'openstack' }), 'spec.endpoint'),
+  bad(
+    'a cloud that needs credentials and has none',
+    cloud({ engine: 'openstack', endpoint: 'https://cloud.example:5000/v3' }),
+    'spec.endpoint',
+  ),
+  bad('an endpoint that is no URL', simulated({ endpoint: 'cloud.example' }), 'spec.endpoint'),
+  // What is white is not the same to all regular expressions.
+  bad('an endpoint with a no-break space', simulated({ endpoint: 'http://cloud\u00a0.example' }), 'spec.endpoint'),
+  bad('an engine that does not exist', cloud({ engine: 'abacus' }), 'spec.engine'),
+  bad('a duration without a unit', simulated({ observe: { interval: '2' } }), 'spec.observe.interval'),
+  bad('a rate below zero', simulated({ limits: { requestsPerSecond: -1 } }), 'spec.limits.requestsPerSecond'),
+  bad('a rate of zero', simulated({ limits: { requestsPerSecond: 0 } }), 'spec.limits.requestsPerSecond'),
+  bad('half a call in flight', simulated({ limits: { inFlight: 1.5 } }), 'spec.limits.inFlight'),
+  bad('a namespace that none can be', simulated({ allowedNamespaces: ['a.b'] }), 'spec.allowedNamespaces[0]'),
+  bad('a public key that is none', keyPair('-----BEGIN OPENSSH PRIVATE KEY-----'), 'spec.publicKey'),
+  bad('a key pair without a key', keyPair(undefined), 'spec.publicKey'),
+  bad('a Secret that is not base64', secret({ data: { password: 'not base64!' } }), 'data.password'),
+  bad('a Secret whose text is a number', secret({ stringData: { password: 12_345 } }), 'stringData.password'),
+  bad('the name of a namespace with a dot', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a.b' } }, 'metadata.name'),
+  unknown('a field that does not exist', virtualMachine({ imagee: 'x' }), 'spec.imagee'),
+  unknown('an unknown field deep inside', virtualMachine({ networks: [{ name: 'a', mtu: 9 }] }), 'spec.networks[0].mtu'),
+  unknown('an unknown field at the root', { ...virtualMachine(), sepc: {} }, 'sepc'),
+];
+
+/** What our API refuses and Kubernetes cannot: each with what becomes of it there. */
+export const TAKEN_BY_KUBERNETES: readonly (BadManifest & { readonly why: string; readonly becomes: object })[] = [
+  {
+    ...bad('null where a field may be left out', virtualMachine({ networks: null, paused: null, tags: null }), 'spec.paused'),
+    why: 'the API server drops a null before it validates, as if the field was not there',
+    becomes: { spec },
+  },
+];
+
+/** Where a manifest of the table is posted: to its kind's collection, in the namespace `default` if it is in one. */
+export function collectionOf({ kind }: BadManifest['manifest']): string {
+  const path = COLLECTIONS[kind];
+  if (path === undefined) throw new RangeError(`no collection for ${kind}`);
+  return path;
+}
+
+const COLLECTIONS: Readonly<Record<string, string>> = {
+  VirtualMachine: '/apis/dispatcher.dev/v1alpha1/namespaces/default/virtualmachines',
+  KeyPair: '/apis/dispatcher.dev/v1alpha1/namespaces/default/keypairs',
+  Cloud: '/apis/dispatcher.dev/v1alpha1/clouds',
+  Secret: '/api/v1/namespaces/default/secrets',
+  Namespace: '/api/v1/namespaces',
+};
