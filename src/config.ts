@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { duration, milliseconds } from './resources/duration.js';
+import { labelName } from './resources/metadata.js';
 
 /** What a person configured cannot be used. The message is one sentence that names the flag; never a password. */
 export class ConfigError extends Error {
@@ -62,6 +63,9 @@ const TYPES = {
   tlsCert: path.optional(),
   tlsKey: path.optional(),
   encryptionKeyFile: path.optional(),
+  plane: z.enum(['postgres', 'kubernetes'], 'must be postgres or kubernetes'),
+  kubeconfig: path.optional(),
+  leaseNamespace: labelName.optional(),
   stateFile: path.optional(),
   user: z.string().regex(/^[^\s\p{Cc}]{1,253}$/u, 'must be 1 to 253 characters without spaces'),
   expiresIn: lifetime,
@@ -69,6 +73,22 @@ const TYPES = {
 
 /** The flags of {@link TYPES} that commands share. */
 export const SETTINGS = {
+  plane: {
+    flags: '--plane <PLANE>',
+    env: 'DISPATCHER_PLANE',
+    help: 'where resources live: postgres, which this serves an API for, or kubernetes, in whose cluster it is an operator',
+    default: 'postgres',
+  },
+  kubeconfig: {
+    flags: '--kubeconfig <FILE>',
+    env: 'DISPATCHER_KUBECONFIG',
+    help: 'for --plane kubernetes: how to reach it (default: what KUBECONFIG names, ~/.kube/config, or the service account of the pod)',
+  },
+  leaseNamespace: {
+    flags: '--lease-namespace <NAME>',
+    env: 'DISPATCHER_LEASE_NAMESPACE',
+    help: 'for --plane kubernetes: where the replicas keep the lease of the one that works (default: the namespace of the pod or context)',
+  },
   dataDir: {
     flags: '--data-dir <DIR>',
     env: 'DISPATCHER_DATA_DIR',
@@ -122,9 +142,18 @@ export const SETTINGS = {
   },
 } satisfies Record<string, Setting>;
 
+/** What means nothing on the other plane: given all the same, it is a mistake. */
+const FOR_ONE_PLANE = {
+  postgres: ['databaseUrl', 'tlsCert', 'tlsKey', 'encryptionKeyFile'],
+  kubernetes: ['kubeconfig', 'leaseNamespace'],
+} as const;
+
 /** What `dispatcher serve` runs with. */
 export const serveSchema = z
   .object({
+    plane: TYPES.plane,
+    kubeconfig: TYPES.kubeconfig,
+    leaseNamespace: TYPES.leaseNamespace,
     dataDir: TYPES.dataDir,
     http: TYPES.http,
     https: TYPES.https,
@@ -136,7 +165,12 @@ export const serveSchema = z
     tlsKey: TYPES.tlsKey,
     encryptionKeyFile: TYPES.encryptionKeyFile,
   })
-  .superRefine(({ tlsCert, tlsKey }, context) => {
+  .superRefine((config, context) => {
+    const { plane, tlsCert, tlsKey } = config;
+    for (const name of FOR_ONE_PLANE[plane === 'postgres' ? 'kubernetes' : 'postgres']) {
+      if (config[name] !== undefined)
+        context.addIssue({ code: 'custom', path: [name], message: `is not for --plane ${plane}: leave it out` });
+    }
     if ((tlsCert === undefined) === (tlsKey === undefined)) return;
     const path = [tlsCert === undefined ? 'tlsCert' : 'tlsKey'];
     context.addIssue({ code: 'custom', path, message: 'must be given together with the other of --tls-cert and --tls-key' });

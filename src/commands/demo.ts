@@ -29,6 +29,7 @@ async function run(values: unknown): Promise<void> {
   await openDataDir(dataDir);
   const log = openLogFile(join(dataDir, 'demo.log'));
   const config = readConfig(serveSchema, {
+    plane: 'postgres',
     dataDir,
     http: await freeOr(SETTINGS.http.default),
     https: await freeOr(SETTINGS.https.default),

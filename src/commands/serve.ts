@@ -3,10 +3,13 @@ import { readConfig, serveSchema } from '../config.js';
 import { systemEnvironment } from '../environment.js';
 import { addSettings } from './options.js';
 import { openLog } from './serving/log.js';
+import { startOperator } from './serving/operator.js';
 import { startServer } from './serving/server.js';
 import { runUntilStopped } from './serving/shutdown.js';
 
 const HELP = `
+With --plane kubernetes it serves no API of its own: declare with kubectl in the cluster, where manifests/crds are installed.
+
 SIGTERM or SIGINT drains: it takes no more requests, finishes the step in hand, gives its leases up, stops the embedded
 PostgreSQL, and exits 0 within 25 seconds. A second one ends it at once, which loses nothing.
 
@@ -18,12 +21,25 @@ export function command(): Command {
   const serve = new Command('serve')
     .description('Keeps the machines as declared, and serves the APIs, until stopped.')
     .addHelpText('after', HELP);
-  addSettings(serve, 'dataDir', 'http', 'https', 'databaseUrl', 'concurrency', 'tlsCert', 'tlsKey');
+  addSettings(
+    serve,
+    'plane',
+    'kubeconfig',
+    'leaseNamespace',
+    'dataDir',
+    'http',
+    'https',
+    'databaseUrl',
+    'concurrency',
+    'tlsCert',
+    'tlsKey',
+  );
   return addSettings(serve, 'encryptionKeyFile', 'logFormat', 'logLevel').action(run);
 }
 
 async function run(values: unknown): Promise<void> {
   const config = readConfig(serveSchema, values);
   const log = await openLog(config);
-  process.exitCode = await runUntilStopped(() => startServer(config, systemEnvironment, log), log);
+  const start = config.plane === 'kubernetes' ? startOperator : startServer;
+  process.exitCode = await runUntilStopped(() => start(config, systemEnvironment, log), log);
 }

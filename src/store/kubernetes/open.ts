@@ -10,6 +10,8 @@ import { ResourceStore } from './resource-store.js';
 export interface KubernetesStore extends Store {
   /** The uid of the cluster's namespace kube-system: marks what Dispatcher in this cluster has made in clouds. */
   readonly installationId: string;
+  /** Where the API server is. */
+  readonly server: string;
   /** The namespace that this process belongs to: its leases are there. */
   readonly namespace: string;
   /** Resolves if the API server answers and is ready. @throws StoreError Unavailable. */
@@ -42,6 +44,7 @@ export async function openKubernetesStore(options: KubernetesStoreOptions): Prom
     if (!system) throw new StoreError('Unavailable', `the cluster at ${connection.server} has no namespace kube-system`);
     return Object.assign(resources, {
       installationId: system.metadata.uid,
+      server: connection.server,
       namespace,
       ping: async () => {
         await requests.send({ method: 'GET', path: '/readyz', call: 'ask whether it is ready' });
