@@ -3,7 +3,6 @@ import { readConfig, serveSchema } from '../config.js';
 import { systemEnvironment } from '../environment.js';
 import { addSettings } from './options.js';
 import { openLog } from './serving/log.js';
-import { startOperator } from './serving/operator.js';
 import { startServer } from './serving/server.js';
 import { runUntilStopped } from './serving/shutdown.js';
 
@@ -40,6 +39,7 @@ export function command(): Command {
 async function run(values: unknown): Promise<void> {
   const config = readConfig(serveSchema, values);
   const log = await openLog(config);
-  const start = config.plane === 'kubernetes' ? startOperator : startServer;
+  // Each plane pays for its own client only.
+  const start = config.plane === 'kubernetes' ? (await import('./serving/operator.js')).startOperator : startServer;
   process.exitCode = await runUntilStopped(() => start(config, systemEnvironment, log), log);
 }

@@ -1,28 +1,23 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { kubectl } from '../../support/kubectl.js';
+import { type LogLine, ServeProcess } from './serve-process.js';
 
 const BIN = join(import.meta.dirname, '../../../bin/dispatcher.mjs');
-const START_LIMIT_MS = 60_000;
-const LOG_LINES_KEPT = 5_000;
 
-const lineSchema = z.looseObject({ msg: z.string() });
 const addressesSchema = z.object({ http: z.string(), https: z.string() });
 const runSchema = z.object({ databaseUrl: z.string() });
 const databaseSchema = z.object({ adopted: z.boolean(), directory: z.string() });
 
 /** One `dispatcher serve` on a data directory of its own with its embedded PostgreSQL; it can be killed and started again. */
 export class Dispatcher {
-  /** The process's log, over all its lives, as parsed lines; the newest {@link LOG_LINES_KEPT}. */
-  readonly log: z.infer<typeof lineSchema>[] = [];
   /** Whether the present life found a PostgreSQL that a killed one left behind. */
   adoptedDatabase = false;
-  #child: ChildProcess | undefined;
-  #exited: Promise<unknown> = Promise.resolve();
+  readonly #process = new ServeProcess((line) => this.#take(line));
   #addresses: z.infer<typeof addressesSchema> | undefined;
   #databaseDirectory: string | undefined;
 
@@ -45,50 +40,23 @@ export class Dispatcher {
   async start(): Promise<void> {
     const { http = 'http://127.0.0.1:0', https = 'https://127.0.0.1:0' } = this.#addresses ?? {};
     const listening = ['--http', new URL(http).host, '--https', new URL(https).host];
-    const child = spawn(process.execPath, [BIN, 'serve', '--data-dir', this.directory, ...listening, '--log-format', 'json'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#child = child;
-    this.#exited = new Promise((resolve) => child.once('exit', resolve));
-    let complaint = '';
-    child.stderr.on('data', (text) => {
-      complaint = `${complaint}${text}`.slice(-2000);
-    });
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`not serving after ${START_LIMIT_MS / 1000} s: ${complaint}`)),
-        START_LIMIT_MS,
-      );
-      child.once('exit', (code) => reject(new Error(`it ended with ${code} before it served: ${complaint}`)));
-      readLines(child, (line) => {
-        this.#take(line);
-        if (line.msg !== 'serving') return;
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    this.#addresses = addressesSchema.parse(await this.#process.start(['--data-dir', this.directory, ...listening]));
   }
 
   /** SIGKILL, and waits until the process is gone. Its PostgreSQL lives on. */
-  async kill(): Promise<void> {
-    this.#child?.kill('SIGKILL');
-    await this.#exited;
-    this.#child = undefined;
+  kill(): Promise<void> {
+    return this.#process.kill();
   }
 
   /** SIGTERM, and waits until it has drained. @returns its exit status. */
-  async stop(): Promise<number | null> {
-    const child = this.#child;
-    child?.kill('SIGTERM');
-    await this.#exited;
-    this.#child = undefined;
-    return child?.exitCode ?? null;
+  stop(): Promise<number | null> {
+    return this.#process.stop();
   }
 
   /** Ends it and removes all that it kept. */
   async close(): Promise<void> {
     // A killed one has left its PostgreSQL running: only a new life can stop that.
-    if (!this.#child && this.#databaseDirectory) await this.start();
+    if (!this.#process.running && this.#databaseDirectory) await this.start();
     await this.stop();
     if (this.#databaseDirectory) await rm(this.#databaseDirectory, { recursive: true, force: true });
     await rm(this.directory, { recursive: true, force: true });
@@ -138,25 +106,10 @@ export class Dispatcher {
     await writeFile(join(this.directory, 'kubeconfig'), stdout, { mode: 0o600 });
   }
 
-  #take(line: z.infer<typeof lineSchema>): void {
-    this.log.push(line);
-    if (this.log.length > LOG_LINES_KEPT) this.log.shift();
-    if (line.msg === 'serving') this.#addresses = addressesSchema.parse(line);
-    if (line.msg === 'embedded PostgreSQL is ready') {
-      const { adopted, directory } = databaseSchema.parse(line);
-      this.adoptedDatabase = adopted;
-      this.#databaseDirectory = directory;
-    }
+  #take(line: LogLine): void {
+    if (line.msg !== 'embedded PostgreSQL is ready') return;
+    const { adopted, directory } = databaseSchema.parse(line);
+    this.adoptedDatabase = adopted;
+    this.#databaseDirectory = directory;
   }
-}
-
-function readLines({ stdout }: ChildProcess, take: (line: z.infer<typeof lineSchema>) => void): void {
-  let rest = '';
-  stdout?.setEncoding('utf8').on('data', (text: string) => {
-    const lines = `${rest}${text}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      if (line.startsWith('{')) take(lineSchema.parse(JSON.parse(line)));
-    }
-  });
 }

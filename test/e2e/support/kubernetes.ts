@@ -1,9 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, it } from '@jest/globals';
+import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 
 const run = promisify(execFile);
@@ -39,15 +40,26 @@ export class ControlPlane {
   /** For a user who may do everything. */
   readonly kubeconfig: string;
 
-  private constructor(private readonly directory: string) {
+  private constructor(
+    readonly directory: string,
+    private readonly apiServerFlags: readonly string[],
+  ) {
     this.kubeconfig = this.kubeconfigOf('admin');
   }
 
-  /** Starts one. Stop it; however this process ends, it is stopped. */
-  static async start(): Promise<ControlPlane> {
+  /**
+   * Starts one. Stop it; however this process ends, it is stopped.
+   * @param apiServerFlags further flags of kube-apiserver; DIRECTORY in them is the folder of the control plane.
+   * @param files to be written into that folder first, by name.
+   */
+  static async start(
+    apiServerFlags: readonly string[] = [],
+    files: Readonly<Record<string, string>> = {},
+  ): Promise<ControlPlane> {
     const directory = await mkdtemp(join(tmpdir(), 'dispatcher-kubernetes-'));
-    const plane = new ControlPlane(directory);
+    const plane = new ControlPlane(directory, apiServerFlags);
     stopWithThisProcess(directory);
+    for (const [name, text] of Object.entries(files)) await writeFile(join(directory, name), text);
     try {
       await plane.#script('up.sh', '--port', '0');
       return plane;
@@ -67,6 +79,26 @@ export class ControlPlane {
     const env = { ...process.env, KUBECONFIG: this.kubeconfig, KUBECACHEDIR: join(this.directory, 'cache') };
     const { stdout } = await run(join(found ?? '', 'kubectl'), words, { env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 });
     return stdout.trim();
+  }
+
+  /** What a file in its folder holds. */
+  read(name: string): Promise<string> {
+    return readFile(join(this.directory, name), 'utf8');
+  }
+
+  /** Writes a kubeconfig for a ServiceAccount that is there. @returns its path. */
+  async kubeconfigOfServiceAccount(namespace: string, name: string): Promise<string> {
+    const config = parse(await readFile(this.kubeconfig, 'utf8'));
+    const token = await this.kubectl('--namespace', namespace, 'create', 'token', name, '--duration', '1h');
+    const [{ name: cluster }] = config.clusters;
+    const file = join(this.directory, `${namespace}-${name}.kubeconfig`);
+    const access = {
+      users: [{ name, user: { token } }],
+      contexts: [{ name, context: { cluster, user: name, namespace } }],
+      'current-context': name,
+    };
+    await writeFile(file, stringify({ ...config, ...access }), { mode: 0o600 });
+    return file;
   }
 
   /** Applies manifests/crds, and waits until the kinds are served. */
@@ -109,7 +141,9 @@ export class ControlPlane {
   }
 
   async #script(name: 'up.sh' | 'down.sh', ...words: string[]): Promise<void> {
-    await run(join(SCRIPTS, name), ['--dir', this.directory, ...words], { timeout: 300_000 });
+    const flags = this.apiServerFlags.map((flag) => flag.replace('DIRECTORY', this.directory)).join(' ');
+    const env = { ...process.env, KUBE_APISERVER_FLAGS: flags };
+    await run(join(SCRIPTS, name), ['--dir', this.directory, ...words], { env, timeout: 300_000 });
   }
 }
 
