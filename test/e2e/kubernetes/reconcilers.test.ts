@@ -61,11 +61,12 @@ describeOnKubernetes('on a real API server, the reconcilers', () => {
     await eventually(async () => expect((await servers()).length).toBeGreaterThan(8));
     await plane.kill('kube-apiserver');
     await plane.restart('kube-apiserver');
-    await plane.kubectl('wait', '--for=condition=Ready', '--timeout=50s', 'vm', '-l', 'app=many');
+    // An outcome that was lost with the API server is waited for as long as the Cloud's settle time: half a minute.
+    await plane.kubectl('wait', '--for=condition=Ready', '--timeout=120s', 'vm', '-l', 'app=many');
     const many = (await servers()).filter((name) => name.startsWith('many-'));
     expect(many).toHaveLength(MACHINES);
     expect(new Set(many).size).toBe(MACHINES);
-  }, 120_000);
+  }, 180_000);
 
   test('follow changes by kubectl, tell of them in Events, and leave nothing when all is deleted', async () => {
     const stopped = JSON.stringify({ spec: { powerState: 'Stopped' } });
