@@ -10,3 +10,12 @@ storeContract('MemoryStore', async () => {
     close: async () => store.dropWatches(),
   };
 });
+
+storeContract('MemoryStore that collects later', async () => {
+  const store = new MemoryStore(systemEnvironment, 10_000, (act) => void systemEnvironment.after(20, act));
+  return {
+    store,
+    forgetHistory: async () => store.forgetHistory(),
+    close: async () => store.dropWatches(),
+  };
+});

@@ -1,11 +1,13 @@
 import { expect, test } from '@jest/globals';
+import { z } from 'zod';
 import type { Resource } from '../../src/resources/metadata.js';
 import type { Draft, Store } from '../../src/store/store.js';
 import { World } from './world.js';
 
-/** SEEDS=200 runs fewer; SEED=4711 replays one. */
+/** SEEDS=200 runs fewer; SEED=4711 replays one; PLANE=kubernetes (or postgres) puts all on that plane, in place of one in three. */
 const SEEDS = Number(process.env.SEEDS ?? 2000);
 const ONE = process.env.SEED === undefined ? undefined : Number(process.env.SEED);
+const PLANE = z.enum(['kubernetes', 'postgres']).optional().parse(process.env.PLANE);
 const BATCH = 50;
 
 const batches = ONE === undefined ? Array.from({ length: Math.ceil(SEEDS / BATCH) }, (_, index) => index * BATCH + 1) : [ONE];
@@ -15,8 +17,9 @@ test.each(batches)(
   async (first) => {
     const count = ONE === undefined ? Math.min(BATCH, SEEDS - first + 1) : 1;
     for (let seed = first; seed < first + count; seed += 1) {
-      const problems = await new World(seed).run();
-      expect({ seed, problems, replay: `SEED=${seed} npm run test:simulation` }).toEqual({
+      const problems = await new World(seed, PLANE && { plane: PLANE }).run();
+      const replay = `${PLANE ? `PLANE=${PLANE} ` : ''}SEED=${seed} npm run test:simulation`;
+      expect({ seed, problems, replay }).toEqual({
         seed,
         problems: [],
         replay: expect.any(String),
@@ -26,14 +29,18 @@ test.each(batches)(
   600_000,
 );
 
-test('a ledger that is never kept is caught', async () => {
-  let caught = 0;
-  for (let seed = 1; seed <= 60; seed += 1) {
-    const problems = await new World(seed, { breakStore: (store) => new ForgetfulStore(store) }).run();
-    if (problems.some((problem) => problem.includes('two servers for record'))) caught += 1;
-  }
-  expect(caught).toBeGreaterThan(0);
-}, 600_000);
+test.each(['postgres', 'kubernetes'] as const)(
+  'a ledger that is never kept is caught: %s',
+  async (plane) => {
+    let caught = 0;
+    for (let seed = 1; seed <= 60; seed += 1) {
+      const problems = await new World(seed, { plane, breakStore: (store) => new ForgetfulStore(store) }).run();
+      if (problems.some((problem) => problem.includes('two servers for record'))) caught += 1;
+    }
+    expect(caught).toBeGreaterThan(0);
+  },
+  600_000,
+);
 
 /** Loses the ledger on its way into the store, and lets nobody notice. */
 class ForgetfulStore implements Store {

@@ -1,12 +1,13 @@
 import pino from 'pino';
 import { type Dispatcher, startDispatcher } from '../../src/dispatcher.js';
-import type { Resource } from '../../src/resources/metadata.js';
+import type { OwnerReference, Resource } from '../../src/resources/metadata.js';
 import type { VirtualMachine, VirtualMachineSpec } from '../../src/resources/virtual-machine.js';
 import { isStoreError, StoreError } from '../../src/store/errors.js';
 import type { Draft, Store } from '../../src/store/store.js';
-import { FaultyStore } from '../support/faulty-store.js';
+import { FaultyStore, type StoreFaults } from '../support/faulty-store.js';
 import { MemoryStore } from '../support/memory-store.js';
 import { VirtualEnvironment, VirtualProcess } from '../support/virtual-environment.js';
+import { ApiServer } from './api-server.js';
 import { FakeCloud, type FakeServer } from './fake-cloud.js';
 import { CALM, type CloudWeather, FakeDriver } from './fake-driver.js';
 
@@ -23,6 +24,8 @@ const AUDITS_MS = 60_000;
 export interface WorldOptions {
   /** Wraps each process's store: for switches that break something on purpose. */
   readonly breakStore?: (store: Store) => Store;
+  /** What the store behaves like. Default: by the seed, one world in three is on a Kubernetes API. */
+  readonly plane?: 'postgres' | 'kubernetes';
 }
 
 interface Running {
@@ -38,6 +41,7 @@ export class World {
   readonly world: VirtualEnvironment;
   readonly store: MemoryStore;
   readonly cloud: FakeCloud;
+  readonly #apiServer: ApiServer | undefined;
   readonly #controllers: Running[] = [];
   readonly #specs = new Map<string, VirtualMachineSpec>();
   #weather: CloudWeather = CALM;
@@ -49,7 +53,9 @@ export class World {
     private readonly options: WorldOptions = {},
   ) {
     this.world = new VirtualEnvironment(seed);
-    this.store = new MemoryStore(this.world, 200);
+    const plane = options.plane ?? (seed % 3 === 0 ? 'kubernetes' : 'postgres');
+    this.#apiServer = plane === 'kubernetes' ? new ApiServer(this.world, () => this.#storm) : undefined;
+    this.store = this.#apiServer?.store ?? new MemoryStore(this.world, 200);
     this.cloud = new FakeCloud(this.world);
   }
 
@@ -60,6 +66,7 @@ export class World {
     const controllers = this.world.random() < 0.3 ? 2 : 1;
     for (let index = 0; index < controllers; index += 1) this.#start(index);
     this.#people();
+    this.#apiServer?.begin(STORM_MS);
     await this.world.run(() => false, STORM_MS);
     this.#calm();
     let problems: string[] = [];
@@ -126,15 +133,16 @@ export class World {
     };
     const faulty = new FaultyStore(this.store, process, {
       beforeRead: () => this.#trouble(process, 0.02),
-      beforeWrite: async () => {
+      beforeWrite: async (operation, key) => {
         if (this.#chance(this.#killing)) kill();
         await this.#trouble(process, 0.05);
+        await this.#apiServer?.beforeWrite(operation, key);
       },
       afterWrite: async () => {
         if (this.#chance(this.#killing)) kill();
         await this.#trouble(process, 0.03);
       },
-      ...(this.world.random() < 0.5 ? { delayEvent: () => (this.#storm ? this.world.below(3_000) : 0) } : {}),
+      ...(this.#apiServer?.faults() ?? this.#lateness()),
     });
     running.dispatcher = startDispatcher({
       store: this.options.breakStore?.(faulty) ?? faulty,
@@ -144,6 +152,10 @@ export class World {
       makeDriver: () => new FakeDriver(this.cloud, process, () => this.#weather, kill),
       concurrency: 4,
     });
+  }
+
+  #lateness(): Pick<StoreFaults, 'delayEvent'> {
+    return this.world.random() < 0.5 ? { delayEvent: () => (this.#storm ? this.world.below(3_000) : 0) } : {};
   }
 
   async #stop(): Promise<void> {
@@ -173,6 +185,7 @@ export class World {
       if (this.world.random() < 0.3)
         this.world.after(20_000 + this.world.below(130_000), () => void this.#undeclare(`vm-${index}`));
     }
+    if (this.#apiServer && this.world.random() < 0.5) this.#ownedMachine();
     const acts = this.world.below(10);
     for (let index = 0; index < acts; index += 1) this.world.after(this.world.below(STORM_MS), () => this.#meddle());
     const edits = this.world.below(6);
@@ -180,7 +193,20 @@ export class World {
     if (this.world.random() < 0.5) this.world.after(this.world.below(STORM_MS), () => this.store.dropWatches());
   }
 
-  async #declare(name: string): Promise<void> {
+  /** A machine that belongs to something else, and goes some time after it. */
+  #ownedMachine(): void {
+    const owner = { kind: 'Secret', namespace: 'default', name: 'owner' };
+    this.world.after(this.world.below(60_000), async () => {
+      const { apiVersion, kind, metadata } = await this.store.create({ apiVersion: 'v1', kind: owner.kind, metadata: owner });
+      await this.#declare('owned', [{ apiVersion, kind, name: metadata.name, uid: metadata.uid }]);
+    });
+    this.world.after(60_000 + this.world.below(90_000), async () => {
+      this.#specs.delete('owned');
+      await this.store.delete(owner);
+    });
+  }
+
+  async #declare(name: string, ownerReferences: readonly OwnerReference[] = []): Promise<void> {
     const spec: VirtualMachineSpec = {
       cloudRef: { name: 'lab' },
       image: 'cirros',
@@ -192,7 +218,7 @@ export class World {
     await this.store.create({
       apiVersion: 'dispatcher.dev/v1alpha1',
       kind: 'VirtualMachine',
-      metadata: { name, namespace: 'default' },
+      metadata: { name, namespace: 'default', ...(ownerReferences.length > 0 ? { ownerReferences } : {}) },
       spec,
     });
   }

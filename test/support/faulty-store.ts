@@ -28,9 +28,11 @@ export interface StoreFaults {
   afterWrite?(operation: WriteOperation, key: ResourceKey): void | Promise<void>;
   /**
    * How late a watch tells a change. Changes of one resource keep their order, those of different resources may overtake each
-   * other: so a watch that suffers this must not be resumed, only ever ended with Expired (MemoryStore.dropWatches).
+   * other: so a watch that suffers this must not be resumed, only ever ended with Expired (MemoryStore.dropWatches), unless:
    */
   delayEvent?(event: WatchEvent): number;
+  /** All changes of a watch keep their order, as an API server's do: it may be resumed. */
+  readonly keepsOrder?: boolean;
 }
 
 /** One process's connection to a store that others may share: all that it asks for passes through its own faults. */
@@ -84,12 +86,17 @@ export class FaultyStore implements Store {
   ): AsyncGenerator<WatchEvent, void, void> {
     await this.faults.beforeRead?.('watch', { kind, namespace: selection?.namespace ?? '', name: '' });
     const events = this.store.watch(kind, from, signal, selection);
-    if (this.faults.delayEvent) yield* this.#delayed(events, this.faults.delayEvent);
+    const { delayEvent, keepsOrder = false } = this.faults;
+    if (delayEvent) yield* this.#delayed(events, delayEvent, keepsOrder);
     else yield* events;
   }
 
   /** Reads ahead, and hands each event on when its time has come. */
-  async *#delayed(events: AsyncIterable<WatchEvent>, delayOf: (event: WatchEvent) => number): AsyncGenerator<WatchEvent> {
+  async *#delayed(
+    events: AsyncIterable<WatchEvent>,
+    delayOf: (event: WatchEvent) => number,
+    keepsOrder: boolean,
+  ): AsyncGenerator<WatchEvent> {
     const ready: WatchEvent[] = [];
     const notBefore = new Map<string, number>();
     let late = 0;
@@ -103,8 +110,8 @@ export class FaultyStore implements Store {
     const readAhead = async () => {
       for await (const event of events) {
         // A bookmark vouches for all changes before it, so it must not overtake any; it may always be left out.
-        if (event.type === 'Bookmark' && late > 0) continue;
-        const path = event.type === 'Bookmark' ? '' : formatKey(keyOf(event.object));
+        if (event.type === 'Bookmark' && late > 0 && !keepsOrder) continue;
+        const path = keepsOrder || event.type === 'Bookmark' ? '' : formatKey(keyOf(event.object));
         const now = this.environment.now().getTime();
         const at = Math.max(now + delayOf(event), notBefore.get(path) ?? 0);
         notBefore.set(path, at);

@@ -13,8 +13,8 @@ const NAME_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 
 /**
  * A {@link Store} in this process's memory: the truth of simulations and fast tests. Every write happens at once and whole,
- * so nothing is ever seen half done; what is owned by a deleted resource is gone when `delete` returns. The namespace
- * `default` is there from the start. Resources are shared with callers, never copied. Faults: see FaultyStore.
+ * so nothing is ever seen half done; what is owned by a deleted resource is gone when `delete` returns, unless `collect` puts
+ * that off, as Kubernetes' garbage collector does. The namespace `default` is there from the start. Resources are shared with callers, never copied. Faults: see FaultyStore.
  */
 export class MemoryStore implements Store {
   readonly leases: MemoryLeases;
@@ -27,10 +27,14 @@ export class MemoryStore implements Store {
   readonly #history: MemoryHistory;
   #version = 0;
 
-  /** @param historyLimit how many changes of each kind a watch can reach back at least. */
+  /**
+   * @param historyLimit how many changes of each kind a watch can reach back at least.
+   * @param collect calls what deletes resources whose owner or namespace goes, when it sees fit.
+   */
   constructor(
     readonly environment: Environment,
     historyLimit = 10_000,
+    private readonly collect: (act: () => void) => void = (act) => act(),
   ) {
     this.leases = new MemoryLeases(environment);
     this.#history = new MemoryHistory(historyLimit);
@@ -192,7 +196,7 @@ export class MemoryStore implements Store {
     if (!held) return this.#remove(current);
     const marked = this.#put(terminating, current);
     if (foreground) for (const each of this.#ownedBy(uid)) this.#delete(each, { propagation: 'Foreground' });
-    if (current.kind === 'Namespace') this.#empty(current.metadata.name);
+    if (current.kind === 'Namespace') this.collect(() => this.#empty(current.metadata.name));
     return this.#byUid.get(uid) ?? marked;
   }
 
@@ -229,14 +233,19 @@ export class MemoryStore implements Store {
     this.#ofKind(key.kind).delete(pathOf(key));
     this.#index(previous, undefined);
     this.#history.add(this.#version, { type: 'Deleted', object: removed, previous });
+    if (this.#owned.has(uid)) this.collect(() => this.#release(uid));
+    for (const owner of ownerReferences) if (!this.#owned.has(owner.uid)) this.#finish(this.#byUid.get(owner.uid));
+    this.#finish(this.#find({ kind: 'Namespace', namespace: '', name: key.namespace }));
+    return removed;
+  }
+
+  /** What an owner leaves behind that is gone: deleted, unless another owner is left. */
+  #release(uid: string): void {
     for (const each of this.#ownedBy(uid)) {
       const orphaned = !each.metadata.ownerReferences?.some((owner) => this.#byUid.has(owner.uid));
       if (orphaned) this.#delete(each, {});
       else this.#put(withoutOwner(each, uid), each);
     }
-    for (const owner of ownerReferences) if (!this.#owned.has(owner.uid)) this.#finish(this.#byUid.get(owner.uid));
-    this.#finish(this.#find({ kind: 'Namespace', namespace: '', name: key.namespace }));
-    return removed;
   }
 
   /** Removes a terminating owner or namespace for which this was the last to wait for. */

@@ -51,7 +51,8 @@ export class Connection {
     private readonly environment: Environment,
   ) {
     const cluster = config.getCurrentCluster();
-    if (!cluster) throw new StoreError('Invalid', `the kubeconfig has no context ${config.getCurrentContext()} with a cluster`);
+    if (!cluster?.server)
+      throw new StoreError('Invalid', `the kubeconfig has no context ${config.getCurrentContext()} with a cluster`);
     this.#cluster = cluster;
     this.server = cluster.server.replace(/\/+$/, '');
     this.namespace = config.getContextObject(config.getCurrentContext())?.namespace || 'default';
