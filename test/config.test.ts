@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { ConfigError, readConfig, SETTINGS, serveSchema, tokenSchema } from '../src/config.js';
 
 const defaults = {
+  plane: SETTINGS.plane.default,
   dataDir: SETTINGS.dataDir.default,
   http: SETTINGS.http.default,
   https: SETTINGS.https.default,
@@ -13,6 +14,7 @@ const defaults = {
 describe('what serve runs with', () => {
   test('the defaults are what the help says, with paths made absolute', () => {
     expect(readConfig(serveSchema, defaults)).toEqual({
+      plane: 'postgres',
       dataDir: resolve('.dispatcher'),
       http: { host: '127.0.0.1', port: 5070 },
       https: { host: '127.0.0.1', port: 5443 },
@@ -40,6 +42,18 @@ describe('what serve runs with', () => {
     { reason: 'nobody would work', change: { concurrency: '0' }, message: /^--concurrency: must be from 1 to 10000$/ },
     { reason: 'a format of no kind', change: { logFormat: 'xml' }, message: /^--log-format: must be json or pretty$/ },
     { reason: 'a level of no kind', change: { logLevel: 'loud' }, message: /^--log-level: must be trace, debug/ },
+    { reason: 'a plane of no kind', change: { plane: 'sqlite' }, message: /^--plane: must be postgres or kubernetes$/ },
+    {
+      reason: 'what is for the other plane',
+      change: { plane: 'kubernetes', databaseUrl: 'postgresql://u:p@h/d' },
+      message: /^--database-url: is not for --plane kubernetes: leave it out$/,
+    },
+    { reason: 'and the other way round', change: { kubeconfig: 'c' }, message: /^--kubeconfig: is not for --plane postgres/ },
+    {
+      reason: 'a namespace of no name',
+      change: { plane: 'kubernetes', leaseNamespace: 'A_b' },
+      message: /^--lease-namespace: must consist of lower case/,
+    },
     { reason: 'a certificate without its key', change: { tlsCert: 'a.pem' }, message: /^--tls-key: must be given together/ },
     { reason: 'a key without its certificate', change: { tlsKey: 'a.pem' }, message: /^--tls-cert: must be given together/ },
   ])('refused: $reason', ({ change, message }) => {

@@ -18,7 +18,6 @@ const rulesSchema = z.object({
 const auditSchema = z.object({
   verb: z.string(),
   user: z.object({ username: z.string() }),
-  requestURI: z.string(),
   objectRef: z
     .object({
       apiGroup: z.string().optional(),
@@ -50,7 +49,7 @@ export async function granted(...files: readonly string[]): Promise<string[]> {
 export interface Asked {
   /** As {@link granted} writes rights; `named` are those that a rule grants to one name only. */
   readonly rights: readonly string[];
-  /** What was refused for want of a right: `403 verb URI`. */
+  /** Those of them that were refused at least once. An API server that has just started may refuse what is granted. */
   readonly refused: readonly string[];
 }
 
@@ -61,18 +60,15 @@ export function asked(log: string, user: string, named: readonly string[]): Aske
     .filter((line) => line !== '')
     .map((line) => auditSchema.parse(JSON.parse(line)))
     .filter((entry) => entry.user.username === user);
-  const rights = entries.flatMap(({ verb, objectRef }) => {
+  const rightOf = ({ verb, objectRef }: (typeof entries)[number]): string[] => {
     if (!objectRef) return [];
     const { apiGroup = '', resource, subresource, name = '' } = objectRef;
     const path = subresource === undefined ? resource : `${resource}/${subresource}`;
-    const whole = right(verb, apiGroup, path, '');
     const one = right(verb, apiGroup, path, name);
-    return [named.includes(one) ? one : whole];
-  });
-  const refused = entries
-    .filter(({ responseStatus }) => responseStatus?.code === 403)
-    .map(({ verb, requestURI }) => `403 ${verb} ${requestURI}`);
-  return { rights: [...new Set(rights)].sort(), refused: [...new Set(refused)] };
+    return [named.includes(one) ? one : right(verb, apiGroup, path, '')];
+  };
+  const distinct = (some: typeof entries) => [...new Set(some.flatMap(rightOf))].sort();
+  return { rights: distinct(entries), refused: distinct(entries.filter(({ responseStatus }) => responseStatus?.code === 403)) };
 }
 
 function right(verb: string, group: string, resource: string, name: string): string {
