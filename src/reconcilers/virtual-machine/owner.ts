@@ -22,9 +22,10 @@ export function isOwnedBy({ owner }: Server, { installation, uid }: Owner): bool
   return owner?.uid === uid && owner.installation === installation;
 }
 
-/** True if a server bears, whole, the tag of another installation, and not of the one that the record comes from: it was moved there. */
-export function isTakenOver({ owner, ownerTagWhole }: Server, installation: string, former: Owner | undefined): boolean {
-  return (
-    ownerTagWhole && owner !== undefined && owner.installation !== installation && owner.installation !== former?.installation
-  );
+/**
+ * True if a server bears the tag of another installation, and not of the one that the record comes from: it was moved there. A tag that is
+ * not whole counts too: the other one may be writing it.
+ */
+export function isTakenOver({ owner }: Server, installation: string, former: Owner | undefined): boolean {
+  return owner !== undefined && owner.installation !== installation && owner.installation !== former?.installation;
 }

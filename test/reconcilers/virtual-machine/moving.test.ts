@@ -119,6 +119,14 @@ describe('a record whose server was moved to another installation', () => {
     expect(rig.said(VM, 'web-1')).toEqual({ Ready: 'False TakenOver', Stalled: 'True TakenOver' });
   });
 
+  test('does not put its own tag back while the other is writing one', async () => {
+    await rig.withReadyMachine('web-1');
+    const before = changes().length;
+    rig.cloud.put('s1', { owner: ELSEWHERE, ownerTagWhole: false });
+    await rig.until('it is seen', () => rig.said(VM, 'web-1').Ready === 'False TakenOver', 120_000);
+    expect(changes()).toHaveLength(before);
+  });
+
   test('is deleted without it', async () => {
     await takeOver();
     await rig.remove(VM, 'web-1');
