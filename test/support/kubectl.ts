@@ -23,7 +23,7 @@ export function kubectl(kubeconfig: string, directory: string) {
         HOME: directory,
         ...environment,
       };
-      const child = execFile('kubectl', args, { env, timeout: 30_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+      const child = execFile('kubectl', args, { env, timeout: 240_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
         const code = error ? (typeof error.code === 'number' ? error.code : -1) : 0;
         resolve({ code, stdout, stderr });
       });

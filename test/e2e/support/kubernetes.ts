@@ -75,10 +75,17 @@ export class ControlPlane {
   }
 
   /** The kubectl of the same version, as the administrator unless a word says otherwise. @throws with its words. */
-  async kubectl(...words: string[]): Promise<string> {
+  kubectl(...words: string[]): Promise<string> {
+    return this.kubectlWith(words);
+  }
+
+  /** The same, with something on its standard input. */
+  async kubectlWith(words: readonly string[], input = ''): Promise<string> {
     const env = { ...process.env, KUBECONFIG: this.kubeconfig, KUBECACHEDIR: join(this.directory, 'cache') };
-    const { stdout } = await run(join(found ?? '', 'kubectl'), words, { env, timeout: 150_000, maxBuffer: 64 * 1024 * 1024 });
-    return stdout.trim();
+    const limits = { timeout: 240_000, maxBuffer: 64 * 1024 * 1024 };
+    const ran = run(join(found ?? '', 'kubectl'), [...words], { env, ...limits });
+    ran.child.stdin?.end(input);
+    return (await ran).stdout.trim();
   }
 
   /** What a file in its folder holds. */

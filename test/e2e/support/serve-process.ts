@@ -13,8 +13,10 @@ export type LogLine = z.infer<typeof lineSchema>;
 
 /** One `dispatcher serve`, which can be killed and started again. */
 export class ServeProcess {
-  /** The log, over all its lives; the newest {@link LOG_LINES_KEPT}. */
+  /** The log of its present life; the newest {@link LOG_LINES_KEPT}. */
   readonly log: LogLine[] = [];
+  /** Whether it stands still. */
+  frozen = false;
   #child: ChildProcess | undefined;
   #exited: Promise<unknown> = Promise.resolve();
 
@@ -32,6 +34,7 @@ export class ServeProcess {
       env: { ...process.env, ...environment },
     });
     this.#child = child;
+    this.log.length = 0;
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
     let complaint = '';
     child.stderr.on('data', (text) => {
@@ -50,6 +53,24 @@ export class ServeProcess {
         resolve(line);
       });
     });
+  }
+
+  /** Whether it works on the resources just now, by its own word. */
+  get leads(): boolean {
+    const said = this.log.findLast(({ msg }) => msg.startsWith('leadership '));
+    return this.running && said?.msg === 'leadership gained';
+  }
+
+  /** SIGSTOP: it stands still, and knows nothing of it. */
+  freeze(): void {
+    this.frozen = true;
+    this.#child?.kill('SIGSTOP');
+  }
+
+  /** SIGCONT. */
+  thaw(): void {
+    this.frozen = false;
+    this.#child?.kill('SIGCONT');
   }
 
   /** SIGKILL, and waits until the process is gone. */
