@@ -1,5 +1,5 @@
 /** The Kubernetes API that is spoken here, for clients that ask how old it is. */
-const SPOKEN = { major: '1', minor: '32' };
+const SPOKEN = { major: '1', minor: '36' };
 
 /** The document at `/version`: the version of Kubernetes that clients may count on, and ours as its build. */
 export function versionDocument(version: string): object {
