@@ -7,6 +7,7 @@ import { Controller } from './controllers/controller.js';
 import { EventRecorder } from './controllers/events.js';
 import { Manager, type ManagerOptions, type Runnable } from './controllers/manager.js';
 import { EngineMetrics } from './controllers/metrics.js';
+import type { Lane } from './controllers/queue.js';
 import type { Reconciler } from './controllers/reconciler.js';
 import { resync } from './controllers/resync.js';
 import type { Environment } from './environment.js';
@@ -110,7 +111,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         // Only now can the absence of a server be known: a machine that was left Ready may have lost its own.
         const first = state.observed && !before?.observed;
         for (const resource of records.ofCloud('VirtualMachine', cloud)) {
-          if (first || !isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
+          if (first || !isReady(resource)) machines.enqueue(keyOf(resource), laneOf(resource));
         }
         for (const resource of records.ofCloud('KeyPair', cloud))
           if (!isReady(resource)) keyPairs.enqueue(keyOf(resource), 'resync');
@@ -154,10 +155,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const reconcilers: Runnable = {
     name: 'reconcilers',
     run: async (signal) => {
+      const running = Promise.all(Object.values(byKind).map((each) => each.run(signal)));
       for (const [kind, own] of Object.entries(byKind)) {
-        for (const resource of listOf(caches, kind)) own.enqueue(keyOf(resource), 'resync');
+        for (const resource of listOf(caches, kind)) own.enqueue(keyOf(resource), laneOf(resource));
       }
-      await Promise.all(Object.values(byKind).map((each) => each.run(signal)));
+      await running;
       await connections.close();
     },
   };
@@ -228,6 +230,12 @@ function listOf(caches: Readonly<Record<string, Cache>>, kind: string): Resource
 function keysOfServer(records: Records, cloud: string, server: Server): ResourceKey[] {
   const owners = server.owner ? records.virtualMachinesOfOwner(server.owner) : [];
   return [...records.virtualMachinesBoundTo(cloud, server.id), ...owners].map(keyOf);
+}
+
+/** What was declared while nobody looked goes before what has been looked at since it was declared. */
+function laneOf({ metadata, status }: Resource): Lane {
+  const seen = typeof status === 'object' && status !== null && Reflect.get(status, 'observedGeneration') === metadata.generation;
+  return seen ? 'resync' : 'change';
 }
 
 /** A change of the declaration is looked at now; a status that somebody else wrote, in a while: two who differ must not race. */
