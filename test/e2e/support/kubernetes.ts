@@ -62,10 +62,13 @@ export class ControlPlane {
     return join(this.directory, `${user}.kubeconfig`);
   }
 
+  /** Where the kubectl of the same version is. */
+  readonly program = join(found ?? '', 'kubectl');
+
   /** The kubectl of the same version, as the administrator unless a word says otherwise. @throws with its words. */
   async kubectl(...words: string[]): Promise<string> {
     const env = { ...process.env, KUBECONFIG: this.kubeconfig, KUBECACHEDIR: join(this.directory, 'cache') };
-    const { stdout } = await run(join(found ?? '', 'kubectl'), words, { env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 });
+    const { stdout } = await run(this.program, words, { env, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 });
     return stdout.trim();
   }
 
