@@ -32,6 +32,11 @@ export function secretValues(secret: Secret): Record<string, string> {
   return { ...Object.fromEntries(decoded), ...(secret.stringData ?? {}) };
 }
 
+function typeOf(secret: unknown): unknown {
+  const read = z.looseObject({ type: z.unknown() }).partial().safeParse(secret);
+  return read.data?.type ?? 'Opaque';
+}
+
 export const secretKind: KindDefinition = {
   group: '',
   version: 'v1',
@@ -44,11 +49,15 @@ export const secretKind: KindDefinition = {
   description: 'Values that must not be seen: credentials of clouds, user data. Encrypted at rest.',
   schema: secretSchema,
   statusSubresource: false,
-  printerColumns: [
-    { name: 'Type', type: 'string', jsonPath: '.type', description: 'The type' },
-    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
-  ],
+  printerColumns: [],
   rules: [
+    {
+      at: [],
+      cel: 'self.type == oldSelf.type',
+      message: 'field is immutable',
+      field: 'type',
+      check: (value, old) => old === undefined || typeOf(value) === typeOf(old),
+    },
     {
       at: [],
       cel: '!has(oldSelf.immutable) || !oldSelf.immutable || (self.immutable && self.data == oldSelf.data)',
@@ -145,12 +154,6 @@ export const eventKind: KindDefinition = {
   description: 'What happened to a resource, for people. Kept for an hour.',
   schema: eventSchema,
   statusSubresource: false,
-  printerColumns: [
-    { name: 'Last Seen', type: 'date', jsonPath: '.lastTimestamp', description: 'When it happened last' },
-    { name: 'Type', type: 'string', jsonPath: '.type', description: 'Normal or Warning' },
-    { name: 'Reason', type: 'string', jsonPath: '.reason', description: 'What happened' },
-    { name: 'Object', type: 'string', jsonPath: '.involvedObject.name', description: 'To which resource' },
-    { name: 'Message', type: 'string', jsonPath: '.message', description: 'In words' },
-  ],
+  printerColumns: [],
   rules: [],
 };

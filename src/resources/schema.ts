@@ -31,21 +31,46 @@ export function structuralSchema(definition: KindDefinition): JsonSchema {
   };
 }
 
+/** The words of Kubernetes, as a cluster has them for every kind of a CustomResourceDefinition. */
+const CONVENTIONS = 'https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md';
+const EXPLAINED_API_VERSION: JsonSchema = {
+  type: 'string',
+  description: `APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: ${CONVENTIONS}#resources`,
+};
+const EXPLAINED_KIND: JsonSchema = {
+  type: 'string',
+  description: `Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: ${CONVENTIONS}#types-kinds`,
+};
+const EXPLAINED_METADATA = `Standard object's metadata. More info: ${CONVENTIONS}#metadata`;
+
 /** The schema of a kind for an OpenAPI document: as {@link structuralSchema}, with unions, and metadata by reference. */
 export function openApiSchema(definition: KindDefinition, metadata: JsonSchema): JsonSchema {
   const fields = convert(jsonSchemaOf(definition.schema), 'openapi');
   return {
     ...fields,
     description: definition.description,
-    properties: { apiVersion: API_VERSION, kind: KIND, metadata, ...fields.properties },
+    properties: {
+      apiVersion: EXPLAINED_API_VERSION,
+      kind: EXPLAINED_KIND,
+      metadata: { description: EXPLAINED_METADATA, ...metadata },
+      ...fields.properties,
+    },
     'x-kubernetes-group-version-kind': [{ group: definition.group, kind: definition.kind, version: definition.version }],
   };
 }
 
-/** The schema of `metadata` for an OpenAPI document. */
-export function metadataSchema(): JsonSchema {
+/** The schema of `metadata` for an OpenAPI document. @param references where the schemas of the items of its lists are, by field. */
+export function metadataSchema(references: Readonly<Record<string, JsonSchema>>): JsonSchema {
   const description = 'Who the resource is: its name, namespace, labels, annotations, owners and finalizers.';
-  return { ...convert(jsonSchemaOf(objectMetaSchema), 'openapi'), description };
+  const whole = convert(jsonSchemaOf(objectMetaSchema), 'openapi');
+  const lists = Object.entries(references).map(([field, items]) => [field, { ...whole.properties?.[field], items }]);
+  return { ...whole, description, properties: { ...whole.properties, ...Object.fromEntries(lists) } };
+}
+
+/** The schemas of the items of the lists in `metadata`, by field. */
+export function metadataItemSchemas(): Readonly<Record<'managedFields' | 'ownerReferences', JsonSchema>> {
+  const { managedFields, ownerReferences } = convert(jsonSchemaOf(objectMetaSchema), 'openapi').properties ?? {};
+  return { managedFields: managedFields?.items ?? {}, ownerReferences: ownerReferences?.items ?? {} };
 }
 
 /** The CustomResourceDefinition of a kind. */

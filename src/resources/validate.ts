@@ -11,6 +11,7 @@ export interface FieldError {
     | 'FieldValueNotSupported'
     | 'FieldValueTooLong'
     | 'FieldValueTooMany'
+    | 'FieldValueForbidden'
     | 'UnknownField';
   /** The path from the resource's root: `spec.networks[0].name`. */
   readonly field: string;

@@ -9,11 +9,11 @@ export interface Ran {
 }
 
 /**
- * Stock kubectl with a kubeconfig, and its caches in a directory of the test.
+ * Stock kubectl (the one in the path, or another `program`) with a kubeconfig, and its caches in a directory of the test.
  *
  * @returns a function that runs it; `input` goes to its standard input, `environment` is added to its own.
  */
-export function kubectl(kubeconfig: string, directory: string) {
+export function kubectl(kubeconfig: string, directory: string, program = 'kubectl') {
   return (args: readonly string[], input = '', environment: Readonly<Record<string, string>> = {}): Promise<Ran> =>
     new Promise((resolve) => {
       const env = {
@@ -23,7 +23,7 @@ export function kubectl(kubeconfig: string, directory: string) {
         HOME: directory,
         ...environment,
       };
-      const child = execFile('kubectl', args, { env, timeout: 240_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+      const child = execFile(program, args, { env, timeout: 240_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
         const code = error ? (typeof error.code === 'number' ? error.code : -1) : 0;
         resolve({ code, stdout, stderr });
       });

@@ -30,13 +30,29 @@ export function admit(target: Target, manifest: unknown, old: Resource | undefin
   if (!isObject(manifest)) throw badRequest('', `the request body must be a ${definition.kind} object`);
   checkType(definition, manifest);
   const metadata = placed(target, manifest.metadata ?? {});
-  const named = { ...manifest, apiVersion: apiVersionOf(definition), kind: definition.kind, metadata };
+  const named = {
+    ...manifest,
+    apiVersion: apiVersionOf(definition),
+    kind: definition.kind,
+    metadata: labelled(definition, metadata),
+  };
   const { relevant, judged } = target.subresource === 'status' ? statusOnly(named, old) : allButStatus(definition, named);
   const { value, unknown, errors } = check(definition, relevant, old, judged);
   if (unknown.length > 0 && fieldValidation === 'Strict') throw strictError(target, unknown);
   if (errors.length > 0) throw invalid(target, metadata, errors);
   if (!isDraft(value)) throw badRequest('metadata', 'metadata must be an object');
+  if (old && !target.subresource) refuseNewFinalizers(target, value, old);
   return { draft: value, warnings: fieldValidation === 'Warn' ? unknown.map(({ message }) => message) : [] };
+}
+
+/** What is being deleted takes no more finalizers: they would keep what its deleter saw go. @throws ApiError Invalid. */
+function refuseNewFinalizers(target: Target, { metadata }: Draft, { metadata: standing }: Resource): void {
+  if (standing.deletionTimestamp === undefined) return;
+  const added = (metadata.finalizers ?? []).filter((each) => !standing.finalizers?.includes(each));
+  if (added.length === 0) return;
+  const list = added.map((each) => JSON.stringify(each)).join(', ');
+  const message = `no new finalizers can be added if the object is being deleted, found new finalizers ${list}`;
+  throw invalidField(target, metadata, 'FieldValueForbidden', 'metadata.finalizers', message);
 }
 
 interface Checked {
@@ -71,7 +87,7 @@ function placed({ definition, namespace, name }: Target, metadata: unknown): Fie
   if (!isObject(metadata)) throw badRequest('metadata', 'metadata must be an object');
   const { managedFields, selfLink, creationTimestamp, ...rest } = metadata;
   if (name !== undefined && rest.name !== undefined && rest.name !== name) {
-    const message = `the name of the object (${quote(rest.name)}) does not match the name in the path ("${name}")`;
+    const message = `the name of the object (${plain(rest.name)}) does not match the name on the URL (${name})`;
     throw badRequest('metadata.name', message);
   }
   if (!definition.namespaced) {
@@ -80,10 +96,17 @@ function placed({ definition, namespace, name }: Target, metadata: unknown): Fie
     throw badRequest('metadata.namespace', `a ${definition.kind} is in no namespace; remove metadata.namespace`);
   }
   if (rest.namespace !== undefined && rest.namespace !== '' && rest.namespace !== namespace) {
-    const message = `the namespace of the object (${quote(rest.namespace)}) does not match the namespace in the path ("${namespace}")`;
+    const message = `the namespace of the object (${plain(rest.namespace)}) does not match the namespace on the request (${namespace})`;
     throw badRequest('metadata.namespace', message);
   }
   return { ...rest, namespace, ...(name === undefined ? {} : { name }) };
+}
+
+/** A Namespace can be chosen by its name as by a label, as in Kubernetes. */
+function labelled({ kind, group }: KindDefinition, metadata: Fields): Fields {
+  if (kind !== 'Namespace' || group !== '' || typeof metadata.name !== 'string') return metadata;
+  const labels = metadata.labels ?? {};
+  return isObject(labels) ? { ...metadata, labels: { ...labels, 'kubernetes.io/metadata.name': metadata.name } } : metadata;
 }
 
 /** Kind, version, name and namespace of a manifest agree with the path. @throws ApiError BadRequest. */
@@ -172,6 +195,10 @@ function isDraft(value: unknown): value is Draft {
 function without(fields: Fields, name: string): Fields {
   const { [name]: _, ...rest } = fields;
   return rest;
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 64) : `a ${typeof value}`;
 }
 
 function quote(value: unknown): string {

@@ -8,6 +8,7 @@ import { badRequest } from './errors.js';
 import { type Author, applyConfiguration } from './managed-fields.js';
 import { flag } from './query.js';
 import { showOne } from './read.js';
+import { withVersion } from './shown.js';
 import { createdIn, dryRun, fieldValidation } from './write-options.js';
 
 /** How often an apply is done anew to what another writer left. */
@@ -70,5 +71,7 @@ async function keep(
   const owned = { ...draft, metadata: { ...draft.metadata, managedFields } };
   const options = { dryRun: dryRun(call) };
   const resource = live ? await call.context.store.update(owned, options) : await createdIn(call, owned, options);
-  return { code: live ? 200 : 201, body: showOne(call, resource), warnings, changed: keyOf(resource), dryRun: options.dryRun };
+  const shown = showOne(call, resource);
+  const body = options.dryRun ? withVersion(shown, live?.metadata.resourceVersion) : shown;
+  return { code: live ? 200 : 201, body, warnings, changed: keyOf(resource), dryRun: options.dryRun };
 }

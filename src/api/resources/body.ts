@@ -34,9 +34,9 @@ export function readBody(body: unknown, contentType: string | undefined): unknow
 
 /** A 415 that says what is accepted. */
 export function unsupportedMedia(media: string, offered: readonly string[]): ApiError {
-  const message = `the body's media type ${media.slice(0, 128)} is not supported here; accepted are ${offered.join(', ')}`;
+  const message = `the body of the request was in an unknown format - accepted media types include: ${offered.join(', ')}`;
   return new ApiError('UnsupportedMediaType', message, {
-    causes: [{ reason: 'FieldValueNotSupported', message, field: 'Content-Type' }],
+    causes: [{ reason: 'FieldValueNotSupported', message: `got ${media.slice(0, 128)}`, field: 'Content-Type' }],
   });
 }
 

@@ -2,7 +2,10 @@ import { apiVersionOf, type KindDefinition } from '../../resources/kind.js';
 import { KINDS } from '../../resources/registry.js';
 import type { Accepted } from './negotiation.js';
 
-const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+/** In the order that Kubernetes has for custom resources, and for its own kinds. */
+const VERBS = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'];
+const CORE_VERBS = VERBS.toSorted();
+const verbsOf = ({ group }: KindDefinition) => (group === '' ? CORE_VERBS : VERBS);
 const STATUS_VERBS = ['get', 'patch', 'update'];
 
 /** A kind that is only ever posted, and never kept. */
@@ -76,7 +79,7 @@ function resourceList(each: GroupVersion): object {
     const names = { ...(shortNames.length ? { shortNames } : {}), ...(categories.length ? { categories } : {}) };
     const status = { name: `${plural}/status`, singularName: '', namespaced, kind, verbs: STATUS_VERBS };
     return [
-      { name: plural, singularName: singular, namespaced, kind, verbs: VERBS, ...names },
+      { name: plural, singularName: singular, namespaced, kind, verbs: verbsOf(definition), ...names },
       ...(statusSubresource ? [status] : []),
     ];
   });
@@ -116,7 +119,7 @@ function discoveredKind(definition: KindDefinition): object {
     responseKind,
     scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
-    verbs: VERBS,
+    verbs: verbsOf(definition),
     ...(shortNames.length ? { shortNames } : {}),
     ...(categories.length ? { categories } : {}),
     ...(statusSubresource ? { subresources: [{ subresource: 'status', responseKind, verbs: STATUS_VERBS }] } : {}),

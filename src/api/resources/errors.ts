@@ -1,4 +1,4 @@
-import { isStoreError, type StoreErrorCode } from '../../store/errors.js';
+import { isStoreError, type StoreError, type StoreErrorCode } from '../../store/errors.js';
 
 /** The reasons that this API answers with, and the HTTP status of each: the one table of this layer. */
 export const REASONS = {
@@ -50,7 +50,8 @@ export interface Status {
   readonly message?: string;
   readonly reason?: Reason;
   readonly details?: StatusDetails;
-  readonly code: number;
+  /** Absent for a success, as in Kubernetes. */
+  readonly code?: number;
 }
 
 /** A request that cannot be served. The message is for the caller: it names the resource, field and value, never a secret. */
@@ -73,7 +74,7 @@ export function badRequest(field: string, message: string): ApiError {
 
 /** The Status of a success without an object, such as a deletion. */
 export function success(details: StatusDetails): Status {
-  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details, code: 200 };
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
 }
 
 const STORE_REASONS: Readonly<Record<StoreErrorCode, Reason>> = {
@@ -104,7 +105,7 @@ export function toApiError(error: unknown, details: StatusDetails = {}): ApiErro
     return new ApiError(error.reason, error.message, { ...details, ...error.details }, { cause: error });
   if (isStoreError(error)) {
     const retry = error.code === 'Unavailable' ? { retryAfterSeconds: 1 } : {};
-    return new ApiError(STORE_REASONS[error.code], error.message, { ...details, ...retry }, { cause: error });
+    return new ApiError(STORE_REASONS[error.code], messageOf(error, details), { ...details, ...retry }, { cause: error });
   }
   const type = typeof error === 'object' && error !== null && 'type' in error ? String(error.type) : '';
   const reason = BODY_REASONS[type];
@@ -117,6 +118,13 @@ export function toApiError(error: unknown, details: StatusDetails = {}): ApiErro
     return new ApiError('BadRequest', 'the request body is nested too deeply', details, { cause: error });
   }
   return new ApiError('InternalError', 'an internal error occurred; the log of the server says more', details, { cause: error });
+}
+
+/** That another has written meanwhile is told in the words of Kubernetes: there are clients that look for them. */
+function messageOf({ code, message }: StoreError, { group, kind, name }: StatusDetails): string {
+  if (code !== 'Conflict' || name === undefined) return message;
+  const plural = group ? `${kind}.${group}` : kind;
+  return `Operation cannot be fulfilled on ${plural} "${name}": the object has been modified; please apply your changes to the latest version and try again`;
 }
 
 /** The Status that tells of a failure. */

@@ -35,7 +35,7 @@ export function applyConfiguration(live: Resource | undefined, configuration: un
 
   const changed = [...declared].filter((path) => !isDeepStrictEqual(valueAt(live, path), valueAt(configuration, path)));
   const conflicts = others.flatMap(({ entry, fields }) =>
-    changed.filter((path) => fields.has(path)).map((path) => ({ manager: entry.manager, apiVersion: entry.apiVersion, path })),
+    changed.filter((path) => fields.has(path)).map((path) => ({ owner: ownerOf(entry), path })),
   );
   if (conflicts.length > 0 && !force && !isTakenOver(live, conflicts, author)) throw conflict(conflicts);
 
@@ -70,9 +70,15 @@ export function trackUpdate(old: Resource, changed: unknown, author: Author): re
 }
 
 interface FieldConflict {
-  readonly manager: string;
-  readonly apiVersion: string;
+  /** Who set the field, as Kubernetes shows it to people. */
+  readonly owner: string;
   readonly path: string;
+}
+
+/** An applier by its name; who changed something otherwise also by the version it was written in. */
+function ownerOf({ manager, operation, apiVersion, subresource }: ManagedField): string {
+  const named = `${JSON.stringify(manager)}${subresource === undefined ? '' : ` with subresource ${JSON.stringify(subresource)}`}`;
+  return operation === 'Update' ? `${named} using ${apiVersion}` : named;
 }
 
 /** kubectl may change on the server's side what kubectl applied on the client's side before: its annotation tells what that was. */
@@ -121,13 +127,23 @@ function narrowed(entry: ManagedField, fields: FieldSet, keep: (path: string) =>
 }
 
 function conflict(conflicts: readonly FieldConflict[]): ApiError {
-  const causes = conflicts.map(({ manager, apiVersion, path }) => ({
+  const causes = conflicts.map(({ owner, path }) => ({
     reason: 'FieldManagerConflict',
-    message: `conflict with "${manager}" using ${apiVersion}`,
+    message: `conflict with ${owner}`,
     field: showPath(path),
   }));
-  const list = causes.map(({ message, field }) => `${message}: ${field}`).join(', ');
-  return new ApiError('Conflict', `Apply failed with ${causes.length} conflict${causes.length === 1 ? '' : 's'}: ${list}`, {
-    causes,
+  return new ApiError('Conflict', conflictText(conflicts), { causes });
+}
+
+function conflictText(conflicts: readonly FieldConflict[]): string {
+  const [first] = conflicts;
+  if (conflicts.length === 1 && first) {
+    return `Apply failed with 1 conflict: conflict with ${first.owner}: ${showPath(first.path)}`;
+  }
+  const owners = [...new Set(conflicts.map(({ owner }) => owner))].sort();
+  const lists = owners.map((owner) => {
+    const paths = conflicts.filter((each) => each.owner === owner).map(({ path }) => `\n- ${showPath(path)}`);
+    return `conflicts with ${owner}:${paths.join('')}`;
   });
+  return `Apply failed with ${conflicts.length} conflicts: ${lists.join('\n')}`;
 }

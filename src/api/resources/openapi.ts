@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { apiVersionOf, type KindDefinition } from '../../resources/kind.js';
 import { KINDS } from '../../resources/registry.js';
-import { type JsonSchema, metadataSchema, openApiSchema } from '../../resources/schema.js';
+import { type JsonSchema, metadataItemSchemas, metadataSchema, openApiSchema } from '../../resources/schema.js';
 import { GROUP_VERSIONS, pathOf } from './discovery.js';
 
 /** An OpenAPI document as it is sent. */
@@ -54,10 +54,26 @@ function documentOf(kinds: readonly KindDefinition[], version: string): object {
     info: { title: 'Dispatcher', version },
     paths: Object.assign({}, ...kinds.map(pathsOf)),
     components: {
-      schemas: { [METADATA]: metadataSchema(), [LIST_METADATA]: listMetadata, ...Object.fromEntries(schemas) },
+      schemas: { ...metadataSchemas(), [LIST_METADATA]: listMetadata, ...Object.fromEntries(schemas) },
       securitySchemes: { BearerToken: { type: 'http', scheme: 'bearer' } },
     },
     security: [{ BearerToken: [] }],
+  };
+}
+
+/** The schema of metadata and of what is in it, under the names that Kubernetes has for them: `kubectl explain` shows those. */
+function metadataSchemas(): Record<string, JsonSchema> {
+  const { managedFields, ownerReferences } = metadataItemSchemas();
+  const [manager, owner, fields] = [`${META}.ManagedFieldsEntry`, `${META}.OwnerReference`, `${META}.FieldsV1`];
+  // As in Kubernetes, where a client need not know what only a server writes.
+  const { required: _, ...entry } = managedFields;
+  const loosely = Object.entries(entry.properties ?? {}).map(([name, { enum: _words, ...schema }]) => [name, schema]);
+  const properties = { ...Object.fromEntries(loosely), fieldsV1: reference(fields) };
+  return {
+    [METADATA]: metadataSchema({ managedFields: reference(manager), ownerReferences: reference(owner) }),
+    [manager]: { ...entry, properties },
+    [owner]: ownerReferences,
+    [fields]: { type: 'object', description: 'Paths of fields, each with what is below it.' },
   };
 }
 

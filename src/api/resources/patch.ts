@@ -6,8 +6,8 @@ import { strategicMerge } from './strategic-merge.js';
 
 /** How a patch is written: the media types of Kubernetes. */
 export const PATCH_TYPES = {
-  'application/merge-patch+json': 'merge',
   'application/json-patch+json': 'json',
+  'application/merge-patch+json': 'merge',
   'application/strategic-merge-patch+json': 'strategic',
   'application/apply-patch+yaml': 'apply',
 } as const;

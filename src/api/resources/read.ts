@@ -7,6 +7,7 @@ import { ApiError, badRequest } from './errors.js';
 import { qualifiedPlural, type Target } from './paths.js';
 import { choice, integer } from './query.js';
 import { type FieldSelector, labelSelector, matchesFields, parseFieldSelector, selectedName } from './selectors.js';
+import { shown } from './shown.js';
 import { metadataOf, tableOf } from './table.js';
 
 /** What a list or watch is to show. */
@@ -71,7 +72,7 @@ export async function find({ context, target, query }: Call, { selection, fields
 /** A resource in the form that the client accepts. */
 export function showOne({ accepted, target, query, context }: Call, resource: Resource): unknown {
   if (accepted.form === 'Metadata') return metadataOf(resource);
-  if (accepted.form !== 'Table') return resource;
+  if (accepted.form !== 'Table') return shown(resource);
   const { resourceVersion } = resource.metadata;
   return tableOf(target.definition, [resource], { resourceVersion }, includeObject(query), context.environment.now());
 }
@@ -90,7 +91,7 @@ export function showList({ accepted, target, query, context }: Call, listing: Li
   if (accepted.form === 'Metadata') {
     return { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata, items: items.map(metadataOf) };
   }
-  return { kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata, items };
+  return { kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata, items: items.map(shown) };
 }
 
 /** How much of a resource a table's row carries. @throws ApiError BadRequest. */

@@ -1,6 +1,8 @@
-import type { KindDefinition, PrinterColumn } from '../../resources/kind.js';
+import { apiVersionOf, type KindDefinition, type PrinterColumn } from '../../resources/kind.js';
 import type { Resource } from '../../resources/metadata.js';
 import { age } from './age.js';
+import { type Cell, CORE_COLUMNS } from './core-columns.js';
+import { shown } from './shown.js';
 
 /** How much of each resource a row carries: `includeObject` of a request. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
@@ -22,18 +24,21 @@ export function tableOf(
     metadata,
     columnDefinitions: definitions,
     rows: resources.map((resource) => ({
-      cells: [resource.metadata.name, ...readers.map((read) => read(resource, now))],
-      ...(include === 'None' ? {} : { object: include === 'Object' ? resource : metadataOf(resource) }),
+      cells: readers.map((read) => read(resource, now)),
+      ...(include === 'None' ? {} : { object: include === 'Object' ? shown(resource) : metadataOf(resource) }),
     })),
   };
 }
 
 /** A resource without all but its metadata. */
 export function metadataOf(resource: Resource): object {
-  return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: resource.metadata };
+  return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', ...metadataIn(shown(resource)) };
 }
 
-type Cell = (resource: Resource, now: Date) => unknown;
+function metadataIn(whole: object): object {
+  return 'metadata' in whole ? { metadata: whole.metadata } : {};
+}
+
 interface Columns {
   readonly definitions: readonly object[];
   readonly readers: readonly Cell[];
@@ -43,17 +48,20 @@ const columns = new Map<KindDefinition, Columns>();
 function columnsOf(definition: KindDefinition): Columns {
   const known = columns.get(definition);
   if (known) return known;
-  const name = { name: 'Name', type: 'string', format: 'name', description: 'The name, unique in its namespace', priority: 0 };
+  const own = CORE_COLUMNS[apiVersionOf(definition)]?.[definition.kind];
   const made = {
-    definitions: [name, ...definition.printerColumns.map(describe)],
-    readers: definition.printerColumns.map(cellOf),
+    definitions: own?.map(({ read: _, ...column }) => describe(column)) ?? [NAME, ...definition.printerColumns.map(describe)],
+    readers: own?.map(({ read }) => read) ?? [nameOf, ...definition.printerColumns.map(cellOf)],
   };
   columns.set(definition, made);
   return made;
 }
 
+const NAME = { name: 'Name', type: 'string', format: 'name', description: 'The name, unique in its namespace', priority: 0 };
+const nameOf: Cell = ({ metadata }) => metadata.name;
+
 /** Dates are shown as ages, as in Kubernetes: the cell is text. */
-function describe({ name, type, description, priority }: PrinterColumn): object {
+function describe({ name, type, description, priority }: Omit<PrinterColumn, 'jsonPath'>): object {
   return { name, type: type === 'date' ? 'string' : type, format: '', description, priority: priority ?? 0 };
 }
 
@@ -61,7 +69,7 @@ function cellOf({ jsonPath, type }: PrinterColumn): Cell {
   const read = readerOf(jsonPath);
   return (resource, now) => {
     const value = read(resource);
-    if (value === undefined || value === null) return type === 'date' ? '<unknown>' : null;
+    if (value === undefined || value === null) return null;
     if (type === 'date') return age(value, now);
     return typeof value === 'object' ? JSON.stringify(value) : value;
   };

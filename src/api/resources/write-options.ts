@@ -4,6 +4,7 @@ import type { Draft, WriteOptions } from '../../store/store.js';
 import type { FieldValidation } from './admission.js';
 import type { Call } from './call.js';
 import { ApiError } from './errors.js';
+import { qualifiedPlural } from './paths.js';
 import { choice } from './query.js';
 
 /** What becomes of unknown fields; Strict unless another is asked for. @throws ApiError BadRequest. */
@@ -22,11 +23,16 @@ export function managerOf({ query, request }: Call): string {
   return (query.get('fieldManager') || program || 'unknown').slice(0, 128);
 }
 
-/** Creates, and says in the words of Kubernetes which namespace is not there. */
-export async function createdIn({ context }: Call, draft: Draft, options: WriteOptions): Promise<Resource> {
+/** Creates, and says in the words of Kubernetes what is there already, or which namespace is not there. */
+export async function createdIn({ context, target }: Call, draft: Draft, options: WriteOptions): Promise<Resource> {
   try {
     return await context.store.create(draft, options);
   } catch (error) {
+    if (isStoreError(error, 'AlreadyExists')) {
+      const name = draft.metadata.name ?? '';
+      const message = `${qualifiedPlural(target.definition)} "${name}" already exists`;
+      throw new ApiError('AlreadyExists', message, { name }, { cause: error });
+    }
     if (!isStoreError(error, 'NotFound')) throw error;
     const name = draft.metadata.namespace ?? '';
     throw new ApiError('NotFound', `namespaces "${name}" not found`, { name, group: '', kind: 'namespaces' }, { cause: error });

@@ -14,6 +14,7 @@ import { trackUpdate } from './managed-fields.js';
 import { applyPatch, PATCH_TYPES, type PatchType } from './patch.js';
 import { qualifiedPlural } from './paths.js';
 import { chosenBy, existing, find, showList, showOne } from './read.js';
+import { withVersion } from './shown.js';
 import { createdIn, dryRun, fieldValidation, managerOf } from './write-options.js';
 
 /** How often a patch without a resourceVersion of its own is applied anew to what another writer left. */
@@ -32,8 +33,10 @@ export async function create(call: Call): Promise<Answer> {
   if (metadata.resourceVersion) {
     throw badRequest('metadata.resourceVersion', 'resourceVersion should not be set on objects to be created');
   }
-  const resource = await createdIn(call, draft, { dryRun: dryRun(call) });
-  return { code: 201, body: showOne(call, resource), warnings, changed: keyOf(resource), dryRun: dryRun(call) };
+  const dry = dryRun(call);
+  const resource = await createdIn(call, draft, { dryRun: dry });
+  const body = dry ? withVersion(showOne(call, resource), undefined) : showOne(call, resource);
+  return { code: 201, body, warnings, changed: keyOf(resource), dryRun: dry };
 }
 
 /** Answers PUT of a resource or its status. */
@@ -52,7 +55,7 @@ export async function update(call: Call): Promise<Answer> {
       'must be specified for an update: read the resource, change it, and send it with its resourceVersion',
     );
   }
-  return written(call, admitted, await write(call, old, manifest, admitted.draft));
+  return written(call, admitted, old, await write(call, old, manifest, admitted.draft));
 }
 
 /** Answers PATCH of a resource or its status. */
@@ -65,7 +68,7 @@ export async function patch(call: Call): Promise<Answer> {
     const patched = applyPatch(type, old, body);
     const admitted = admit(call.target, patched, old, fieldValidation(call));
     try {
-      return written(call, admitted, await write(call, old, patched, admitted.draft));
+      return written(call, admitted, old, await write(call, old, patched, admitted.draft));
     } catch (error) {
       const { resourceVersion } = admitted.draft.metadata;
       const pinned = resourceVersion !== old.metadata.resourceVersion;
@@ -79,6 +82,9 @@ export async function remove(call: Call): Promise<Answer> {
   const { target, context, query } = call;
   const { definition, namespace = '', name = '' } = target;
   const options = deleteOptions(body(call), query);
+  if (definition.kind === 'Namespace' && name === 'default') {
+    throw new ApiError('Forbidden', 'namespaces "default" is forbidden: this namespace may not be deleted');
+  }
   const left = await context.store.delete({ kind: definition.kind, namespace, name }, options).catch((error: unknown) => {
     if (!isStoreError(error, 'NotFound')) throw error;
     throw new ApiError('NotFound', `${qualifiedPlural(definition)} "${name}" not found`, {}, { cause: error });
@@ -137,8 +143,11 @@ function givenOwners({ target }: Call, old: Resource, manifest: unknown, draft: 
   throw invalidField(target, draft.metadata, 'FieldValueInvalid', field, issue?.message ?? 'must be a list of owners');
 }
 
-function written(call: Call, { warnings }: Admitted, resource: Resource): Answer {
-  return { code: 200, body: showOne(call, resource), warnings, changed: keyOf(resource), dryRun: dryRun(call) };
+function written(call: Call, { warnings }: Admitted, old: Resource, resource: Resource): Answer {
+  const dry = dryRun(call);
+  const shown = showOne(call, resource);
+  const body = dry ? withVersion(shown, old.metadata.resourceVersion) : shown;
+  return { code: 200, body, warnings, changed: keyOf(resource), dryRun: dry };
 }
 
 function body({ request }: Call): unknown {

@@ -103,7 +103,7 @@ describe('writing', () => {
     const reply = await client.send(`${VMS}/web`, { method: 'DELETE' });
     expect(reply.json()).toMatchObject({ kind: 'VirtualMachine', metadata: { deletionTimestamp: expect.any(String) } });
     const more = await patch({ metadata: { finalizers: ['a.dev/b', 'c.dev/d'] } });
-    expect({ code: more.code, reason: more.status().reason }).toEqual({ code: 403, reason: 'Forbidden' });
+    expect({ code: more.code, reason: more.status().reason }).toEqual({ code: 422, reason: 'Invalid' });
     await patch({ metadata: { finalizers: [] } });
     expect(await api.store.get(KEY)).toBeUndefined();
   });

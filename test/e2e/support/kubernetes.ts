@@ -74,6 +74,9 @@ export class ControlPlane {
     return join(this.directory, `${user}.kubeconfig`);
   }
 
+  /** Where the kubectl of the same version is. */
+  readonly program = join(found ?? '', 'kubectl');
+
   /** The kubectl of the same version, as the administrator unless a word says otherwise. @throws with its words. */
   kubectl(...words: string[]): Promise<string> {
     return this.kubectlWith(words);
@@ -83,7 +86,7 @@ export class ControlPlane {
   async kubectlWith(words: readonly string[], input = ''): Promise<string> {
     const env = { ...process.env, KUBECONFIG: this.kubeconfig, KUBECACHEDIR: join(this.directory, 'cache') };
     const limits = { timeout: 240_000, maxBuffer: 64 * 1024 * 1024 };
-    const ran = run(join(found ?? '', 'kubectl'), [...words], { env, ...limits });
+    const ran = run(this.program, [...words], { env, ...limits });
     ran.child.stdin?.end(input);
     return (await ran).stdout.trim();
   }
