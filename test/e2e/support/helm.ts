@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, it } from '@jest/globals';
+import { describeWith } from './real-part.js';
 
 const run = promisify(execFile);
 const HOW = 'needs Helm: test/e2e/kubernetes/helm/build.sh makes it, once, from Go modules (Go 1.26, 4 minutes)';
@@ -12,18 +12,7 @@ const found = await run(join(import.meta.dirname, '../kubernetes/helm/build.sh')
 );
 
 /** A suite that needs Helm. Without it, it fails where CI is set, and is skipped elsewhere, saying how to get it. */
-export function describeWithHelm(title: string, suite: () => void): void {
-  if (found !== undefined) {
-    describe(title, suite);
-    return;
-  }
-  describe(title, () => {
-    const declare = process.env.CI === undefined ? it.skip : it;
-    declare(HOW, () => {
-      throw new Error('it is missing, and where CI is set it must be there');
-    });
-  });
-}
+export const describeWithHelm = describeWith(found !== undefined, HOW);
 
 /** Helm, which reads nobody's configuration. @throws with its words. */
 export async function helm(...words: string[]): Promise<string> {

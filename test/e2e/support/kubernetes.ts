@@ -3,9 +3,9 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
+import { describeWith } from './real-part.js';
 
 const run = promisify(execFile);
 const SCRIPTS = join(import.meta.dirname, '../kubernetes');
@@ -19,18 +19,7 @@ const found = await run(join(SCRIPTS, 'build.sh'), ['--where']).then(
 );
 
 /** A suite that needs a real Kubernetes. Without its programs, it fails where CI is set, and is skipped elsewhere, saying how to get them. */
-export function describeOnKubernetes(title: string, suite: () => void): void {
-  if (found !== undefined) {
-    describe(title, suite);
-    return;
-  }
-  describe(title, () => {
-    const declare = process.env.CI === undefined ? it.skip : it;
-    declare(HOW, () => {
-      throw new Error('the programs are missing, and where CI is set they must be there');
-    });
-  });
-}
+export const describeOnKubernetes = describeWith(found !== undefined, HOW);
 
 /** A process of a control plane. */
 export type Component = 'etcd' | 'kube-apiserver' | 'kube-controller-manager';

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, it } from '@jest/globals';
 import type { z } from 'zod';
+import { describeWith } from './real-part.js';
 
 const run = promisify(execFile);
 const SCRIPTS = join(import.meta.dirname, '../openstack');
@@ -24,18 +24,7 @@ const answers = await fetch(AUTH_URL).then(
 );
 
 /** A suite that needs the cloud of up.sh. Without it, it fails where CI is set, and is skipped elsewhere, saying how to get one. */
-export function describeOnOpenStack(title: string, suite: () => void): void {
-  if (answers) {
-    describe(title, suite);
-    return;
-  }
-  describe(title, () => {
-    const declare = process.env.CI === undefined ? it.skip : it;
-    declare(HOW, () => {
-      throw new Error(`${AUTH_URL} does not answer, and where CI is set it must`);
-    });
-  });
-}
+export const describeOnOpenStack = describeWith(answers, HOW);
 
 /** The project, user and password of these suites; up.sh makes them. */
 export const DEMO = { project: 'demo', username: 'demo', password: 'demo-secret' } as const;
