@@ -5,17 +5,21 @@ import type { Environment } from '../../environment.js';
 import { PrismaClient } from '../../generated/prisma/client.js';
 import type { Cipher } from '../encryption.js';
 import { StoreError } from '../errors.js';
+import { Passwords } from '../passwords.js';
 import type { Store } from '../store.js';
 import type { TokenStore } from '../tokens.js';
+import type { UserStore } from '../users.js';
 import { openPool, storeErrorOf } from './database.js';
 import { Maintenance } from './maintenance.js';
 import { ResourceStore } from './resource-store.js';
 import { SimulatorDocuments } from './simulator-documents.js';
 import { PostgresTokens } from './tokens.js';
+import { PostgresUsers } from './users.js';
 
 /** The Postgres plane, with what else is kept in the same database. */
 export interface PostgresStore extends Store {
   readonly tokens: TokenStore;
+  readonly users: UserStore;
   /** A UUID made once for the database: marks what this installation has made in clouds. */
   readonly installationId: string;
   /** What the built-in simulator keeps. */
@@ -59,6 +63,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     const maintenance = new Maintenance(pool, options.environment);
     return Object.assign(resources, {
       tokens: new PostgresTokens(prisma, options.environment),
+      users: new PostgresUsers(prisma, options.environment, new Passwords()),
       installationId: id,
       simulatorDocuments: new SimulatorDocuments(pool),
       expireEvents: (olderThan: Date) => maintenance.expireEvents(olderThan),
