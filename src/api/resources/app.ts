@@ -5,7 +5,8 @@ import type { Environment } from '../../environment.js';
 import type { Store } from '../../store/store.js';
 import type { TokenStore } from '../../store/tokens.js';
 import { Authenticator, type User, unauthorized } from '../auth/authenticate.js';
-import { authorize, isOpen } from '../auth/authorize.js';
+import { type Access, authorize, isOpen } from '../auth/authorize.js';
+import type { Verb } from '../auth/roles.js';
 import { type Checks, healthRoutes } from '../health.js';
 import { BODY_LIMIT, readBody } from './body.js';
 import type { Answer, Call, Context, Mutation } from './call.js';
@@ -14,7 +15,7 @@ import { ApiError, REASONS, type StatusDetails, statusOf, toApiError } from './e
 import { type Accepted, encode, negotiate } from './negotiation.js';
 import { openApiDocuments, openApiIndex } from './openapi.js';
 import { OPENAPI_V2_PROTOBUF, openApiV2 } from './openapi-v2.js';
-import { detailsOf, parsePath, qualifiedPlural, type Target } from './paths.js';
+import { detailsOf, parsePath, type Target } from './paths.js';
 import { flag } from './query.js';
 import { getList, getOne } from './read.js';
 import { answerReview, isReview } from './reviews.js';
@@ -117,17 +118,17 @@ async function serveResource(call: Call, user: User, onMutation: ResourceApiOpti
   const everywhere = target.namespace === undefined && method !== 'GET';
   const statusDelete = target.subresource === 'status' && method === 'DELETE';
   if (!handler || everywhere || statusDelete) throw methodNotAllowed(response, request, Object.keys(handlers));
-  const verb = method === 'DELETE' && target.name === undefined ? 'deletecollection' : (VERBS[method] ?? 'read');
-  if (verb === 'read') {
-    authorize(user, verb, describe(target));
-    if (target.name === undefined && flag(query, 'watch')) return watch(call);
-    return reply(response, accepted, await handler(call));
+  const change = method === 'DELETE' && target.name === undefined ? 'deletecollection' : VERBS[method];
+  if (change === undefined) {
+    const verb = target.name !== undefined ? 'get' : flag(query, 'watch') ? 'watch' : 'list';
+    authorize(user, accessOf(target, verb));
+    return verb === 'watch' ? watch(call) : reply(response, accepted, await handler(call));
   }
   const { kind } = target.definition;
   const key = { kind, namespace: target.namespace ?? '', name: target.name ?? '' };
-  const tell = (code: number, changed = key) => onMutation?.({ user: user.name, verb, key: changed, code });
+  const tell = (code: number, changed = key) => onMutation?.({ user: user.name, verb: change, key: changed, code });
   try {
-    authorize(user, verb, describe(target));
+    authorize(user, accessOf(target, change));
     const answer = await handler(call);
     reply(response, accepted, answer);
     if (!answer.dryRun) tell(answer.code, answer.changed);
@@ -210,6 +211,6 @@ function methodNotAllowed(response: Response, { method, path }: Request, allowed
   );
 }
 
-function describe({ definition, name }: Target): string {
-  return name === undefined ? qualifiedPlural(definition) : `${qualifiedPlural(definition)} "${name}"`;
+function accessOf({ definition, namespace = '', name = '', subresource }: Target, verb: Verb): Access {
+  return { verb, group: definition.group, resource: definition.plural, subresource: subresource ?? '', namespace, name };
 }
