@@ -28,6 +28,8 @@ export interface UserStore {
   list(): Promise<readonly UserInfo[]>;
   /** The user of that name. */
   get(name: string): Promise<UserInfo | undefined>;
+  /** Replaces all roles of a user. @returns false if there is no such user. */
+  setGrants(name: string, grants: readonly Grant[]): Promise<boolean>;
   /** From the moment it resolves, a disabled user's tokens are refused. @returns false if there is no such user. */
   setDisabled(name: string, disabled: boolean): Promise<boolean>;
   /** Sets another password, and revokes all tokens of the user. @returns false if there is no such user. */

@@ -38,9 +38,11 @@ export class PostgresUsers implements UserStore {
   }
 
   async setDisabled(name: string, disabled: boolean): Promise<boolean> {
-    if (!NAME.test(name)) return false;
-    const { count } = await attempt(() => this.prisma.user.updateMany({ where: { name }, data: { disabled } }));
-    return count > 0;
+    return this.#change(name, { disabled });
+  }
+
+  async setGrants(name: string, grants: readonly Grant[]): Promise<boolean> {
+    return this.#change(name, { grants: plain(grants) });
   }
 
   async setPassword(name: string, password: string): Promise<boolean> {
@@ -71,6 +73,12 @@ export class PostgresUsers implements UserStore {
     const found = await this.#find(name);
     const right = await this.passwords.matches(password, found?.passwordHash);
     return right && found && !found.disabled ? infoOf(found) : undefined;
+  }
+
+  async #change(name: string, data: { disabled: boolean } | { grants: ReturnType<typeof plain> }): Promise<boolean> {
+    if (!NAME.test(name)) return false;
+    const { count } = await attempt(() => this.prisma.user.updateMany({ where: { name }, data }));
+    return count > 0;
   }
 
   async #find(name: string) {

@@ -51,6 +51,7 @@ describe('users', () => {
 
   test('that do not exist cannot be changed', async () => {
     expect(await store.users.setDisabled('nobody', true)).toBe(false);
+    expect(await store.users.setGrants('nobody', [{ role: 'admin' }])).toBe(false);
     expect(await store.users.setPassword('nobody', PASSWORD)).toBe(false);
     expect(await store.users.delete('nobody')).toBe(false);
     expect(await store.users.delete('a\0b')).toBe(false);
@@ -73,7 +74,7 @@ describe('tokens of users', () => {
     const { id, token } = await issue('cat');
     const found = { id, user: 'cat', groups: [], grants: [{ role: 'agent', namespaces: ['team'] }] };
     expect(await store.tokens.find(token)).toEqual(found);
-    await psql.query(`UPDATE users SET grants = '[{"role": "viewer"}]' WHERE name = 'cat'`);
+    expect(await store.users.setGrants('cat', [{ role: 'viewer' }])).toBe(true);
     expect(await store.tokens.find(token)).toEqual({ ...found, grants: [{ role: 'viewer' }] });
     expect((await store.tokens.list()).find((each) => each.id === id)).toMatchObject({ ofUser: true, groups: [] });
   });
