@@ -206,6 +206,13 @@ export const namedUserSchema = databaseSchema.extend({
 /** What a user's role is given with. */
 export const grantSchema = namedUserSchema.extend({ role: TYPES.role, namespace: TYPES.namespace });
 
+/** What `dispatcher audit` shows. */
+export const auditSchema = databaseSchema.extend({
+  since: TYPES.expiresIn,
+  user: TYPES.user.optional(),
+  json: z.boolean().default(false),
+});
+
 /** Those of the settings that are given without a flag. */
 const ARGUMENTS: readonly string[] = ['name'];
 

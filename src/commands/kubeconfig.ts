@@ -29,10 +29,11 @@ async function run(values: unknown): Promise<void> {
   const { dataDir, user, expiresIn } = readConfig(tokenSchema, values);
   const { https, ca, databaseUrl } = await readRun(dataDir);
   const expiresAt = new Date(Date.now() + expiresIn);
-  const { token, grants } = await withAccess({ dataDir, databaseUrl }, async ({ tokens, users }) => ({
-    ...(await tokens.issue(user, { groups: [MASTERS], expiresAt, description: 'kubeconfig' })),
-    grants: (await users.get(user))?.grants ?? [],
-  }));
+  const { token, grants } = await withAccess({ dataDir, databaseUrl }, async ({ tokens, users, record }) => {
+    const issued = await tokens.issue(user, { groups: [MASTERS], expiresAt, description: 'kubeconfig' });
+    await record('create', 'tokens', issued.id);
+    return { token: issued.token, grants: (await users.get(user))?.grants ?? [] };
+  });
   process.stdout.write(renderKubeconfig({ server: https, caPem: ca, token, user, namespace: homeOf(grants) }));
 }
 

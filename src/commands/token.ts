@@ -31,10 +31,11 @@ async function createToken(values: Record<string, string>): Promise<void> {
   const { user, expiresIn, ...where } = readConfig(tokenSchema, values);
   const description = values.description?.slice(0, 1000) ?? '';
   const options = { groups: [MASTERS], expiresAt: new Date(Date.now() + expiresIn), ...(description && { description }) };
-  const { id, token, known } = await withAccess(where, async ({ tokens, users }) => ({
-    ...(await tokens.issue(user, options)),
-    known: (await users.get(user)) !== undefined,
-  }));
+  const { id, token, known } = await withAccess(where, async ({ tokens, users, record }) => {
+    const issued = await tokens.issue(user, options);
+    await record('create', 'tokens', issued.id);
+    return { ...issued, known: (await users.get(user)) !== undefined };
+  });
   const rights = known ? 'with the rights of that user' : 'which is no user: it lets its bearer do everything';
   process.stderr.write(`token ${id} of ${user}, ${rights}; good until ${options.expiresAt.toISOString()}:\n`);
   process.stdout.write(`${token}\n`);
@@ -54,7 +55,9 @@ async function listTokens(values: unknown): Promise<void> {
 }
 
 async function revokeToken(id: string, values: unknown): Promise<void> {
-  const revoked = await withAccess(readConfig(databaseSchema, values), ({ tokens }) => tokens.revoke(id));
-  if (!revoked) throw new ConfigError(`there is no token ${id}: see "dispatcher token list"`);
+  await withAccess(readConfig(databaseSchema, values), async ({ tokens, record }) => {
+    if (!(await tokens.revoke(id))) throw new ConfigError(`there is no token ${id}: see "dispatcher token list"`);
+    await record('delete', 'tokens', id);
+  });
   process.stdout.write(`revoked ${id}\n`);
 }

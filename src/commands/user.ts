@@ -56,8 +56,9 @@ async function createUser(name: string, values: object): Promise<void> {
   const { role, namespace, ...where } = readConfig(grantSchema, { ...values, name });
   const password = await readPassword(process.stdin);
   const grant = grantOf(role, namespace);
-  await withAccess(where, async ({ users, tokens }) => {
+  await withAccess(where, async ({ users, tokens, record }) => {
     await users.create({ name, grants: [grant], password });
+    await record('create', 'users', name);
     const older = (await tokens.list()).filter(({ user }) => user === name).length;
     if (older > 0) process.stderr.write(`tokens issued to ${name} before, which have the rights of this user now: ${older}\n`);
   });
@@ -99,7 +100,7 @@ async function changePassword(name: string, values: object): Promise<void> {
 
 async function deleteUser(name: string, values: object): Promise<void> {
   const where = readConfig(namedUserSchema, { ...values, name });
-  await change(name, where, ({ users }) => users.delete(name));
+  await change(name, where, ({ users }) => users.delete(name), 'delete');
   process.stdout.write(`user ${name} is deleted\n`);
 }
 
@@ -107,8 +108,12 @@ async function change(
   name: string,
   where: Parameters<typeof withAccess>[0],
   work: (stores: AccessStores) => Promise<boolean>,
+  verb: 'update' | 'delete' = 'update',
 ): Promise<void> {
-  if (!(await withAccess(where, work))) throw new ConfigError(`there is no user ${name}: see "dispatcher user list"`);
+  await withAccess(where, async (stores) => {
+    if (!(await work(stores))) throw new ConfigError(`there is no user ${name}: see "dispatcher user list"`);
+    await stores.record(verb, 'users', name);
+  });
 }
 
 function grantOf(role: Grant['role'], namespaces: readonly string[] | undefined): Grant {

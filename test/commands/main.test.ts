@@ -139,6 +139,7 @@ describe('help', () => {
     'user enable',
     'user password',
     'user delete',
+    'audit',
     'simulate',
     'version',
   ])('of %s says what it does and takes', async (name) => {

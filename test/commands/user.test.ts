@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { writeRun } from '../../src/commands/serving/run-file.js';
+import { systemEnvironment } from '../../src/environment.js';
 import type { PostgresStore } from '../../src/store/postgres/open.js';
 import { startCommand } from '../support/command.js';
 import { makeDatabase, type TestDatabase } from '../support/postgres.js';
@@ -79,6 +80,40 @@ describe('dispatcher user', () => {
     const ran = await run('user create carol --role viewer --password-stdin', PASSWORD);
     expect(ran).toMatchObject({ code: 0, stderr: 'tokens issued to carol before, which have the rights of this user now: 1\n' });
     expect(await store.tokens.find(token)).toMatchObject({ groups: [], grants: [{ role: 'viewer' }] });
+  });
+});
+
+describe('dispatcher audit', () => {
+  test('prints what was asked for, by whom and since when, and what commands changed', async () => {
+    const entry = { verb: 'delete', group: 'dispatcher.dev', resource: 'virtualmachines', namespace: 'team', name: 'web' };
+    const from = { code: 403, requestId: 'request-1', address: '192.0.2.7' };
+    const old = new Date(Date.now() - 7_200_000);
+    await store.audit.append([
+      { ...entry, ...from, id: systemEnvironment.id(), at: old, user: 'eve' },
+      { ...entry, ...from, id: systemEnvironment.id(), at: new Date(), user: 'eve', resource: 'virtualmachines/status' },
+    ]);
+    await ok('user create fay --role viewer --password-stdin', PASSWORD);
+    const lines = (await ok('audit --since 1h')).split('\n');
+    expect(lines[0]).toMatch(/^TIME +USER +VERB +RESOURCE +CODE +ADDRESS +AUDIT-ID$/);
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        /^\S+Z +eve +delete +virtualmachines\.dispatcher\.dev\/status team web +403 +192\.0\.2\.7 +request-1$/,
+      ),
+    );
+    expect(lines).toContainEqual(expect.stringMatching(/^\S+Z +local:\S+ +create +users fay +201$/));
+    expect(
+      (await ok('audit --since 3h --user eve --json'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      expect.objectContaining({ ...entry, ...from, at: old.toISOString() }),
+      expect.objectContaining({ ...from, resource: 'virtualmachines/status' }),
+    ]);
+    expect(await run('audit --since yesterday')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^dispatcher: --since: /),
+    });
   });
 });
 

@@ -6,6 +6,7 @@ import type { Store } from '../../store/store.js';
 import type { TokenStore } from '../../store/tokens.js';
 import { Authenticator, type User, unauthorized } from '../auth/authenticate.js';
 import { type Access, authorize, isOpen } from '../auth/authorize.js';
+import { type Origin, originOf } from '../auth/origin.js';
 import type { Verb } from '../auth/roles.js';
 import { type Checks, healthRoutes } from '../health.js';
 import { BODY_LIMIT, readBody } from './body.js';
@@ -55,6 +56,11 @@ export function resourceApi(options: ResourceApiOptions): express.Express {
   const openApi = { index: openApiIndex(documents), documents };
 
   app.use(healthRoutes(options.checks ?? {}));
+  app.use((request, response, next) => {
+    response.locals.origin = originOf(request, environment);
+    response.setHeader('Audit-Id', response.locals.origin.requestId);
+    next();
+  });
   app.use(async (request, response, next) => {
     const user = await authenticator.user(request.headers.authorization);
     if (!user && !isOpen(request.path))
@@ -126,7 +132,9 @@ async function serveResource(call: Call, user: User, onMutation: ResourceApiOpti
   }
   const { kind } = target.definition;
   const key = { kind, namespace: target.namespace ?? '', name: target.name ?? '' };
-  const tell = (code: number, changed = key) => onMutation?.({ user: user.name, verb: change, key: changed, code });
+  const origin: Origin = response.locals.origin;
+  const asked = { ...origin, user: user.name, verb: change, subresource: target.subresource };
+  const tell = (code: number, changed = key) => onMutation?.({ ...asked, key: changed, code });
   try {
     authorize(user, accessOf(target, change));
     const answer = await handler(call);

@@ -3,12 +3,14 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Environment } from '../../environment.js';
 import { PrismaClient } from '../../generated/prisma/client.js';
+import type { AuditStore } from '../audit.js';
 import type { Cipher } from '../encryption.js';
 import { StoreError } from '../errors.js';
 import { Passwords } from '../passwords.js';
 import type { Store } from '../store.js';
 import type { TokenStore } from '../tokens.js';
 import type { UserStore } from '../users.js';
+import { PostgresAudit } from './audit.js';
 import { openPool, storeErrorOf } from './database.js';
 import { Maintenance } from './maintenance.js';
 import { ResourceStore } from './resource-store.js';
@@ -20,6 +22,7 @@ import { PostgresUsers } from './users.js';
 export interface PostgresStore extends Store {
   readonly tokens: TokenStore;
   readonly users: UserStore;
+  readonly audit: AuditStore;
   /** A UUID made once for the database: marks what this installation has made in clouds. */
   readonly installationId: string;
   /** What the built-in simulator keeps. */
@@ -63,6 +66,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     const maintenance = new Maintenance(pool, options.environment);
     return Object.assign(resources, {
       tokens: new PostgresTokens(prisma, options.environment),
+      audit: new PostgresAudit(pool),
       users: new PostgresUsers(prisma, options.environment, new Passwords()),
       installationId: id,
       simulatorDocuments: new SimulatorDocuments(pool),
