@@ -6,6 +6,7 @@ import type { Store } from '../../store/store.js';
 import type { TokenStore } from '../../store/tokens.js';
 import { Authenticator, type User, unauthorized } from '../auth/authenticate.js';
 import { type Access, authorize, isOpen } from '../auth/authorize.js';
+import type { Login } from '../auth/log-in.js';
 import { type Origin, originOf } from '../auth/origin.js';
 import type { Verb } from '../auth/roles.js';
 import { type Checks, healthRoutes } from '../health.js';
@@ -13,6 +14,7 @@ import { BODY_LIMIT, readBody } from './body.js';
 import type { Answer, Call, Context, Mutation } from './call.js';
 import { discoveryAt } from './discovery.js';
 import { ApiError, REASONS, type StatusDetails, statusOf, toApiError } from './errors.js';
+import { loginRoute } from './login.js';
 import { type Accepted, encode, negotiate } from './negotiation.js';
 import { openApiDocuments, openApiIndex } from './openapi.js';
 import { OPENAPI_V2_PROTOBUF, openApiV2 } from './openapi-v2.js';
@@ -34,6 +36,8 @@ export interface ResourceApiOptions {
   readonly environment: Environment;
   /** Called after every answered attempt to change something (but not for dry runs), whatever came of it. */
   readonly onMutation?: (mutation: Mutation) => void;
+  /** What gives tokens for passwords; without it, nothing does. */
+  readonly login?: Login;
   /** What /readyz asks. */
   readonly checks?: Checks;
   /** How many wrong tokens an address may send in a minute before it is told to wait. Default 30. */
@@ -61,6 +65,7 @@ export function resourceApi(options: ResourceApiOptions): express.Express {
     response.setHeader('Audit-Id', response.locals.origin.requestId);
     next();
   });
+  if (options.login) app.use(loginRoute(options.login));
   app.use(async (request, response, next) => {
     const user = await authenticator.user(request.headers.authorization);
     if (!user && !isOpen(request.path))

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { Login } from '../../api/auth/log-in.js';
 import type { PageRow } from '../../api/page.js';
 import { resourceApi } from '../../api/resources/app.js';
 import type { Mutation } from '../../api/resources/call.js';
@@ -78,12 +79,14 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
   const { simulator, common, machines, openDoor } = await startEngine(plane, config, environment, log, closing);
   const audit = new AuditWriter(store.audit, environment, log);
   closing.add(() => audit.close());
+  const { tokens, users } = store;
+  const login = new Login({ users, tokens, environment, record: (record) => audit.record(record) });
   const https = await listen('--https', config.https, closing, (address) => {
     const onMutation = (mutation: Mutation) => {
       log.info({ ...mutation }, 'change asked for');
       audit.record(auditRecordOf(mutation));
     };
-    return serveTls(resourceApi({ ...common, store, tokens: store.tokens, onMutation }), { ...address, tls });
+    return serveTls(resourceApi({ ...common, store, tokens, login, onMutation }), { ...address, tls });
   });
   const http = await openDoor(config.http, () => https.url);
   closing.add(
