@@ -5,7 +5,7 @@ import type { Environment } from '../../environment.js';
 import type { Store } from '../../store/store.js';
 import type { TokenStore } from '../../store/tokens.js';
 import { Authenticator, type User, unauthorized } from '../auth/authenticate.js';
-import { type Access, authorize, isOpen } from '../auth/authorize.js';
+import { type Access, authorize, isOpen, mayDo } from '../auth/authorize.js';
 import type { Login } from '../auth/log-in.js';
 import { type Origin, originOf } from '../auth/origin.js';
 import type { Verb } from '../auth/roles.js';
@@ -23,7 +23,7 @@ import { flag } from './query.js';
 import { getList, getOne } from './read.js';
 import { answerReview, isReview } from './reviews.js';
 import { versionDocument } from './version.js';
-import { watch } from './watch.js';
+import { watchWhile } from './watch-while.js';
 import { create, patch, remove, removeCollection, update } from './write.js';
 
 /** What the resource API is made from. */
@@ -93,7 +93,8 @@ export function resourceApi(options: ResourceApiOptions): express.Express {
     }
     const target = parsePath(request.path);
     response.locals.details = detailsOf(target);
-    await serveResource({ request, response, target, query, accepted, context }, user, options.onMutation);
+    const again = () => authenticator.user(request.headers.authorization);
+    await serveResource({ request, response, target, query, accepted, context }, user, again, options.onMutation);
   });
 
   const limiter = rateLimit({
@@ -121,7 +122,13 @@ const COLLECTION: Readonly<Record<string, Handler>> = { GET: getList, POST: crea
 const RESOURCE: Readonly<Record<string, Handler>> = { GET: getOne, PUT: update, PATCH: patch, DELETE: remove };
 const VERBS: Readonly<Record<string, Mutation['verb']>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' };
 
-async function serveResource(call: Call, user: User, onMutation: ResourceApiOptions['onMutation']): Promise<void> {
+/** @param again tells anew who the user is. */
+async function serveResource(
+  call: Call,
+  user: User,
+  again: () => Promise<User | undefined>,
+  onMutation: ResourceApiOptions['onMutation'],
+): Promise<void> {
   const { request, response, target, query, accepted } = call;
   const handlers = target.name === undefined ? COLLECTION : RESOURCE;
   const method = request.method === 'HEAD' ? 'GET' : request.method;
@@ -133,7 +140,8 @@ async function serveResource(call: Call, user: User, onMutation: ResourceApiOpti
   if (change === undefined) {
     const verb = target.name !== undefined ? 'get' : flag(query, 'watch') ? 'watch' : 'list';
     authorize(user, accessOf(target, verb));
-    return verb === 'watch' ? watch(call) : reply(response, accepted, await handler(call));
+    if (verb === 'watch') return watchWhile(call, () => stillMay(again, accessOf(target, verb)));
+    return reply(response, accepted, await handler(call));
   }
   const { kind } = target.definition;
   const key = { kind, namespace: target.namespace ?? '', name: target.name ?? '' };
@@ -222,6 +230,17 @@ function methodNotAllowed(response: Response, { method, path }: Request, allowed
     'MethodNotAllowed',
     `${method} is not served at ${path}; ${allowed.join(', ')} ${allowed.length > 1 ? 'are' : 'is'}`,
   );
+}
+
+/** Whether somebody who was let in would be now. @throws StoreError if that cannot be told. */
+async function stillMay(again: () => Promise<User | undefined>, access: Access): Promise<boolean> {
+  try {
+    const user = await again();
+    return user !== undefined && mayDo(user, access);
+  } catch (error) {
+    if (error instanceof ApiError) return false;
+    throw error;
+  }
 }
 
 function accessOf({ definition, namespace = '', name = '', subresource }: Target, verb: Verb): Access {
