@@ -41,7 +41,7 @@ export async function withAccess<T>(
   const audit = new PostgresAudit(client);
   try {
     return await work({
-      tokens: new PostgresTokens(prisma, systemEnvironment),
+      tokens: new PostgresTokens(prisma, client, systemEnvironment),
       users: new PostgresUsers(prisma, systemEnvironment, new Passwords()),
       audit,
       record: (verb, resource, name) => audit.append([commandEntry(verb, resource, name)]),

@@ -65,7 +65,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const maintenance = new Maintenance(pool, options.environment);
     return Object.assign(resources, {
-      tokens: new PostgresTokens(prisma, options.environment),
+      tokens: new PostgresTokens(prisma, pool, options.environment),
       audit: new PostgresAudit(pool),
       users: new PostgresUsers(prisma, options.environment, new Passwords()),
       installationId: id,
