@@ -69,6 +69,8 @@ const TYPES = {
   stateFile: path.optional(),
   user: z.string().regex(/^[^\s\p{Cc}]{1,253}$/u, 'must be 1 to 253 characters without spaces'),
   expiresIn: lifetime,
+  role: z.enum(['admin', 'agent', 'viewer'], 'must be admin, agent or viewer'),
+  namespace: z.array(labelName, 'must be the name of a namespace').optional(),
 };
 
 /** The flags of {@link TYPES} that commands share. */
@@ -196,6 +198,24 @@ export const databaseSchema = z.object({ dataDir: TYPES.dataDir, databaseUrl: TY
 /** What a token is issued with. */
 export const tokenSchema = databaseSchema.extend({ user: TYPES.user, expiresIn: TYPES.expiresIn });
 
+/** What a command about one user needs. */
+export const namedUserSchema = databaseSchema.extend({
+  name: TYPES.user.refine((name) => !name.startsWith('system:'), { message: 'must not begin with system:' }),
+});
+
+/** What a user's role is given with. */
+export const grantSchema = namedUserSchema.extend({ role: TYPES.role, namespace: TYPES.namespace });
+
+/** What `dispatcher audit` shows. */
+export const auditSchema = databaseSchema.extend({
+  since: TYPES.expiresIn,
+  user: TYPES.user.optional(),
+  json: z.boolean().default(false),
+});
+
+/** Those of the settings that are given without a flag. */
+const ARGUMENTS: readonly string[] = ['name'];
+
 /**
  * Checks what commander read from flags and environment.
  *
@@ -205,6 +225,7 @@ export function readConfig<Schema extends z.ZodType>(schema: Schema, values: unk
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  const flag = String(issue?.path[0] ?? '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new ConfigError(`--${flag}: ${issue?.message ?? 'is wrong'}`);
+  const key = String(issue?.path[0] ?? '');
+  const flag = ARGUMENTS.includes(key) ? key.toUpperCase() : `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw new ConfigError(`${flag}: ${issue?.message ?? 'is wrong'}`);
 }

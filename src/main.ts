@@ -12,6 +12,8 @@ const COMMANDS: Readonly<Record<string, { help: string; load: () => Promise<{ co
   },
   kubeconfig: { help: 'print a kubeconfig for the running server', load: () => import('./commands/kubeconfig.js') },
   token: { help: 'issue, list and revoke API tokens', load: () => import('./commands/token.js') },
+  user: { help: 'make, list, disable and delete users of the API', load: () => import('./commands/user.js') },
+  audit: { help: 'print who asked for which changes', load: () => import('./commands/audit.js') },
   simulate: { help: 'serve a simulated OpenStack, and nothing else', load: () => import('./commands/simulate.js') },
   version: { help: 'print the version', load: () => import('./commands/version.js') },
 };

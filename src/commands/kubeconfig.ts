@@ -3,12 +3,14 @@ import { Command } from 'commander';
 import { MASTERS } from '../api/auth/authorize.js';
 import { renderKubeconfig } from '../api/kubeconfig.js';
 import { readConfig, tokenSchema } from '../config.js';
+import type { Grant } from '../store/users.js';
 import { addSettings } from './options.js';
+import { withAccess } from './serving/access.js';
 import { readRun } from './serving/run-file.js';
-import { withTokens } from './serving/tokens.js';
 
 const HELP = `
-It holds a new token of that user, who may do everything: keep it as you would a password.
+It holds a new token: keep it as you would a password. The token has the rights of the user of that name ("dispatcher user
+--help"); if there is none, it lets its bearer do everything.
 
   dispatcher kubeconfig > kubeconfig
   kubectl --kubeconfig kubeconfig get virtualmachines`;
@@ -27,8 +29,16 @@ async function run(values: unknown): Promise<void> {
   const { dataDir, user, expiresIn } = readConfig(tokenSchema, values);
   const { https, ca, databaseUrl } = await readRun(dataDir);
   const expiresAt = new Date(Date.now() + expiresIn);
-  const { token } = await withTokens({ dataDir, databaseUrl }, (tokens) =>
-    tokens.issue(user, { groups: [MASTERS], expiresAt, description: 'kubeconfig' }),
-  );
-  process.stdout.write(renderKubeconfig({ server: https, caPem: ca, token, user, namespace: 'default' }));
+  const { token, grants } = await withAccess({ dataDir, databaseUrl }, async ({ tokens, users, record }) => {
+    const issued = await tokens.issue(user, { groups: [MASTERS], expiresAt, description: 'kubeconfig' });
+    await record('create', 'tokens', issued.id);
+    return { token: issued.token, grants: (await users.get(user))?.grants ?? [] };
+  });
+  process.stdout.write(renderKubeconfig({ server: https, caPem: ca, token, user, namespace: homeOf(grants) }));
+}
+
+/** The namespace that somebody most likely means: `default`, unless all roles are for others. */
+function homeOf(grants: readonly Grant[]): string {
+  const named = grants.flatMap(({ namespaces }) => namespaces ?? ['default']);
+  return named.includes('default') ? 'default' : (named[0] ?? 'default');
 }

@@ -61,6 +61,42 @@ describe('what cannot be used is told in one sentence, with an exit status of 1'
     },
     { reason: 'nor for tokens', args: ['token', 'list'], message: /no server is running on the data directory/ },
     { reason: 'a token for nobody', args: ['token', 'create'], message: /required option '--user <NAME>' not specified/ },
+    {
+      reason: 'a user without a role',
+      args: ['user', 'create', 'ann', '--password-stdin'],
+      message: /required option '--role <ROLE>'/,
+    },
+    {
+      reason: 'without a password',
+      args: ['user', 'create', 'ann', '--role', 'agent'],
+      message: /required option '--password-stdin'/,
+    },
+    {
+      reason: 'with a role that there is not',
+      args: ['user', 'create', 'ann', '--role', 'root', '--password-stdin'],
+      message: /^dispatcher: --role: must be admin, agent or viewer\n$/,
+    },
+    {
+      reason: 'in a namespace that cannot be',
+      args: ['user', 'create', 'ann', '--role', 'agent', '--namespace', 'A_B', '--password-stdin'],
+      message: /^dispatcher: --namespace: .*\n$/,
+    },
+    {
+      reason: 'of a name that none may have',
+      args: ['user', 'create', 'system:masters', '--role', 'admin', '--password-stdin'],
+      message: /^dispatcher: NAME: must not begin with system:\n$/,
+    },
+    {
+      reason: 'with an empty password',
+      args: ['user', 'create', 'ann', '--role', 'agent', '--password-stdin'],
+      message: /^dispatcher: the password on the standard input must be 8 to 1024 characters, got 0\n$/,
+    },
+    {
+      reason: 'no server to disable one on',
+      args: ['user', 'disable', 'ann'],
+      message: /no server is running on the data directory/,
+    },
+    { reason: 'nobody to delete', args: ['user', 'delete'], message: /missing required argument 'NAME'/ },
     { reason: 'nowhere to listen', args: ['simulate'], message: /required option '--listen <HOST:PORT>' not specified/ },
     { reason: 'no number', args: ['simulate', '--listen', '127.0.0.1:0', '--latency', 'x'], message: /--latency: .*number/ },
     { reason: 'too much', args: ['simulate', '--listen', '127.0.0.1:0', '--error-rate', '2'], message: /--error-rate: / },
@@ -87,20 +123,37 @@ describe('what cannot be used is told in one sentence, with an exit status of 1'
 });
 
 describe('help', () => {
-  test.each(['serve', 'demo', 'kubeconfig', 'token', 'token create', 'token list', 'token revoke', 'simulate', 'version'])(
-    'of %s says what it does and takes',
-    async (name) => {
-      const { code, stdout } = await startCommand([...name.split(' '), '--help'], base).ended;
-      expect(code).toBe(0);
-      expect(stdout).toContain(`Usage: dispatcher ${name}`);
-      expect(stdout.split('\n')[2]).toMatch(/^\w.*/);
-    },
-  );
+  test.each([
+    'serve',
+    'demo',
+    'kubeconfig',
+    'token',
+    'token create',
+    'token list',
+    'token revoke',
+    'user',
+    'user create',
+    'user list',
+    'user role',
+    'user disable',
+    'user enable',
+    'user password',
+    'user delete',
+    'audit',
+    'simulate',
+    'version',
+  ])('of %s says what it does and takes', async (name) => {
+    const { code, stdout } = await startCommand([...name.split(' '), '--help'], base).ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: dispatcher ${name}`);
+    expect(stdout.split('\n')[2]).toMatch(/^\w.*/);
+  });
 
   test('of the whole names every command', async () => {
     const { code, stdout } = await startCommand(['--help'], base).ended;
     expect(code).toBe(0);
-    for (const name of ['serve', 'demo', 'kubeconfig', 'token', 'simulate', 'version']) expect(stdout).toMatch(`\n  ${name} `);
+    for (const name of ['serve', 'demo', 'kubeconfig', 'token', 'user', 'simulate', 'version'])
+      expect(stdout).toMatch(`\n  ${name} `);
   });
 });
 

@@ -98,6 +98,28 @@ describe('dispatcher serve', () => {
 
     const token = (await dispatcher('token', 'create', '--user', 'bob', '--expires-in', '1h')).stdout.trim();
     expect(await get(machines, run.ca, token)).toBe(200);
+    const secret = JSON.stringify({ metadata: { name: 'kept' }, stringData: { password: 'hunter2' } });
+    expect(await post(`${run.https}/api/v1/namespaces/default/secrets`, run.ca, token, secret)).toBe(201);
+    expect(await post(`${run.https}/api/v1/namespaces/absent/secrets`, run.ca, token, secret)).toBe(404);
+    expect(await post(`${run.https}/api/v1/namespaces/default/secrets?dryRun=All`, run.ca, token, secret)).toBe(409);
+    await eventually(async () => {
+      const { code, stdout } = await dispatcher('audit', '--user', 'bob', '--json');
+      const what = { user: 'bob', verb: 'create', group: '', resource: 'secrets', address: '127.0.0.1' };
+      expect({
+        code,
+        entries: stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line)),
+      }).toEqual({
+        code: 0,
+        entries: [
+          expect.objectContaining({ ...what, namespace: 'default', name: 'kept', code: 201 }),
+          expect.objectContaining({ ...what, namespace: 'absent', code: 404 }),
+        ],
+      });
+      expect(stdout).not.toContain('hunter2');
+    });
     const { stdout: list } = await dispatcher('token', 'list');
     expect(list).not.toContain(token);
     const [id = ''] = /^\S+(?= {2}bob )/m.exec(list) ?? [];

@@ -18,13 +18,20 @@ export interface RunningCommand {
   readonly ended: Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
 }
 
-/** Starts the command with nothing of our own environment but the path, in `cwd`. */
-export function startCommand(args: readonly string[], cwd = tmpdir(), env: NodeJS.ProcessEnv = {}): RunningCommand {
+/** Starts the command with nothing of our own environment but the path, in `cwd`; `input` goes to its standard input. */
+export function startCommand(
+  args: readonly string[],
+  cwd = tmpdir(),
+  env: NodeJS.ProcessEnv = {},
+  input?: string,
+): RunningCommand {
   const child: ChildProcess = spawn(process.execPath, [BIN, ...args], {
     cwd,
     env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
+  // Who says what is wrong before it has read all ends the pipe.
+  child.stdin?.on('error', () => undefined).end(input);
   let stdout = '';
   let stderr = '';
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {

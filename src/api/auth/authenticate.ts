@@ -1,21 +1,25 @@
 import { createHash } from 'node:crypto';
 import type { Environment } from '../../environment.js';
-import type { TokenStore } from '../../store/tokens.js';
+import type { FoundToken, TokenStore } from '../../store/tokens.js';
+import type { Grant } from '../../store/users.js';
 import { ApiError } from '../resources/errors.js';
 
 /** Who calls. */
 export interface User {
   readonly name: string;
   readonly groups: readonly string[];
+  /** The roles that somebody has who is a user of ours. */
+  readonly grants?: readonly Grant[];
 }
 
-/** A revoked token may still be taken for so long: what it costs not to ask the store on every request. */
+/** A revoked token of no user may still be taken for so long: what it costs not to ask the store on every request. */
 const REMEMBERED_MS = 2000;
 const MOST_REMEMBERED = 1024;
 
 /**
- * Tells who bears a request's `Authorization: Bearer` token. Good tokens are remembered for two seconds (by their digest),
- * and requests that come at once with one token ask for it once.
+ * Tells who bears a request's `Authorization: Bearer` token. Requests that come at once with one token ask for it once.
+ * Good tokens of nobody who is a user are remembered for two seconds (by their digest); those of users are asked for on every
+ * request, so that a user who is disabled, or has another role, is treated as such at once.
  */
 export class Authenticator {
   readonly #known = new Map<string, { readonly until: number; readonly user: Promise<User | undefined> }>();
@@ -44,13 +48,19 @@ export class Authenticator {
 
   #ask(token: string, digest: string, now: number): Promise<User | undefined> {
     if (this.#known.size >= MOST_REMEMBERED) this.#known.clear();
-    const user = this.tokens.find(token).then((found) => found && { name: found.user, groups: found.groups });
+    const user = this.tokens.find(token).then((found) => found && userOf(found));
     this.#known.set(digest, { until: now + REMEMBERED_MS, user });
     const forget = () => this.#known.delete(digest);
     // Only good answers are worth keeping: a bad token must not crowd them out, and a failure may pass.
-    user.then((found) => found ?? forget(), forget);
+    user.then((found) => (found && !found.grants) || forget(), forget);
     return user;
   }
+}
+
+function userOf({ user, groups, grants }: FoundToken): User {
+  if (!grants) return { name: user, groups };
+  const roles = [...new Set(grants.map(({ role }) => `dispatcher:${role}`))];
+  return { name: user, groups: [...roles, 'system:authenticated'], grants };
 }
 
 /** A 401. */

@@ -5,21 +5,25 @@ import type { Environment } from '../../environment.js';
 import type { Store } from '../../store/store.js';
 import type { TokenStore } from '../../store/tokens.js';
 import { Authenticator, type User, unauthorized } from '../auth/authenticate.js';
-import { authorize, isOpen } from '../auth/authorize.js';
+import { type Access, authorize, isOpen, mayDo } from '../auth/authorize.js';
+import type { Login } from '../auth/log-in.js';
+import { type Origin, originOf } from '../auth/origin.js';
+import type { Verb } from '../auth/roles.js';
 import { type Checks, healthRoutes } from '../health.js';
 import { BODY_LIMIT, readBody } from './body.js';
 import type { Answer, Call, Context, Mutation } from './call.js';
 import { discoveryAt } from './discovery.js';
 import { ApiError, REASONS, type StatusDetails, statusOf, toApiError } from './errors.js';
+import { loginRoute } from './login.js';
 import { type Accepted, encode, negotiate } from './negotiation.js';
 import { openApiDocuments, openApiIndex } from './openapi.js';
 import { OPENAPI_V2_PROTOBUF, openApiV2 } from './openapi-v2.js';
-import { detailsOf, parsePath, qualifiedPlural, type Target } from './paths.js';
+import { detailsOf, parsePath, type Target } from './paths.js';
 import { flag } from './query.js';
 import { getList, getOne } from './read.js';
 import { answerReview, isReview } from './reviews.js';
 import { versionDocument } from './version.js';
-import { watch } from './watch.js';
+import { watchWhile } from './watch-while.js';
 import { create, patch, remove, removeCollection, update } from './write.js';
 
 /** What the resource API is made from. */
@@ -32,6 +36,8 @@ export interface ResourceApiOptions {
   readonly environment: Environment;
   /** Called after every answered attempt to change something (but not for dry runs), whatever came of it. */
   readonly onMutation?: (mutation: Mutation) => void;
+  /** What gives tokens for passwords; without it, nothing does. */
+  readonly login?: Login;
   /** What /readyz asks. */
   readonly checks?: Checks;
   /** How many wrong tokens an address may send in a minute before it is told to wait. Default 30. */
@@ -54,6 +60,12 @@ export function resourceApi(options: ResourceApiOptions): express.Express {
   const openApi = { index: openApiIndex(documents), documents };
 
   app.use(healthRoutes(options.checks ?? {}));
+  app.use((request, response, next) => {
+    response.locals.origin = originOf(request, environment);
+    response.setHeader('Audit-Id', response.locals.origin.requestId);
+    next();
+  });
+  if (options.login) app.use(loginRoute(options.login));
   app.use(async (request, response, next) => {
     const user = await authenticator.user(request.headers.authorization);
     if (!user && !isOpen(request.path))
@@ -81,7 +93,8 @@ export function resourceApi(options: ResourceApiOptions): express.Express {
     }
     const target = parsePath(request.path);
     response.locals.details = detailsOf(target);
-    await serveResource({ request, response, target, query, accepted, context }, user, options.onMutation);
+    const again = () => authenticator.user(request.headers.authorization);
+    await serveResource({ request, response, target, query, accepted, context }, user, again, options.onMutation);
   });
 
   const limiter = rateLimit({
@@ -109,7 +122,13 @@ const COLLECTION: Readonly<Record<string, Handler>> = { GET: getList, POST: crea
 const RESOURCE: Readonly<Record<string, Handler>> = { GET: getOne, PUT: update, PATCH: patch, DELETE: remove };
 const VERBS: Readonly<Record<string, Mutation['verb']>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' };
 
-async function serveResource(call: Call, user: User, onMutation: ResourceApiOptions['onMutation']): Promise<void> {
+/** @param again tells anew who the user is. */
+async function serveResource(
+  call: Call,
+  user: User,
+  again: () => Promise<User | undefined>,
+  onMutation: ResourceApiOptions['onMutation'],
+): Promise<void> {
   const { request, response, target, query, accepted } = call;
   const handlers = target.name === undefined ? COLLECTION : RESOURCE;
   const method = request.method === 'HEAD' ? 'GET' : request.method;
@@ -117,17 +136,20 @@ async function serveResource(call: Call, user: User, onMutation: ResourceApiOpti
   const everywhere = target.namespace === undefined && method !== 'GET';
   const statusDelete = target.subresource === 'status' && method === 'DELETE';
   if (!handler || everywhere || statusDelete) throw methodNotAllowed(response, request, Object.keys(handlers));
-  const verb = method === 'DELETE' && target.name === undefined ? 'deletecollection' : (VERBS[method] ?? 'read');
-  if (verb === 'read') {
-    authorize(user, verb, describe(target));
-    if (target.name === undefined && flag(query, 'watch')) return watch(call);
+  const change = method === 'DELETE' && target.name === undefined ? 'deletecollection' : VERBS[method];
+  if (change === undefined) {
+    const verb = target.name !== undefined ? 'get' : flag(query, 'watch') ? 'watch' : 'list';
+    authorize(user, accessOf(target, verb));
+    if (verb === 'watch') return watchWhile(call, () => stillMay(again, accessOf(target, verb)));
     return reply(response, accepted, await handler(call));
   }
   const { kind } = target.definition;
   const key = { kind, namespace: target.namespace ?? '', name: target.name ?? '' };
-  const tell = (code: number, changed = key) => onMutation?.({ user: user.name, verb, key: changed, code });
+  const origin: Origin = response.locals.origin;
+  const asked = { ...origin, user: user.name, verb: change, subresource: target.subresource };
+  const tell = (code: number, changed = key) => onMutation?.({ ...asked, key: changed, code });
   try {
-    authorize(user, verb, describe(target));
+    authorize(user, accessOf(target, change));
     const answer = await handler(call);
     reply(response, accepted, answer);
     if (!answer.dryRun) tell(answer.code, answer.changed);
@@ -210,6 +232,17 @@ function methodNotAllowed(response: Response, { method, path }: Request, allowed
   );
 }
 
-function describe({ definition, name }: Target): string {
-  return name === undefined ? qualifiedPlural(definition) : `${qualifiedPlural(definition)} "${name}"`;
+/** Whether somebody who was let in would be now. @throws StoreError if that cannot be told. */
+async function stillMay(again: () => Promise<User | undefined>, access: Access): Promise<boolean> {
+  try {
+    const user = await again();
+    return user !== undefined && mayDo(user, access);
+  } catch (error) {
+    if (error instanceof ApiError) return false;
+    throw error;
+  }
+}
+
+function accessOf({ definition, namespace = '', name = '', subresource }: Target, verb: Verb): Access {
+  return { verb, group: definition.group, resource: definition.plural, subresource: subresource ?? '', namespace, name };
 }

@@ -1,12 +1,16 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { Login } from '../../api/auth/log-in.js';
 import type { PageRow } from '../../api/page.js';
 import { resourceApi } from '../../api/resources/app.js';
+import type { Mutation } from '../../api/resources/call.js';
 import { serveTls } from '../../api/serve.js';
 import { type TlsOptions, tlsMaterial } from '../../api/tls.js';
 import { ConfigError, type ServeConfig } from '../../config.js';
 import type { Environment } from '../../environment.js';
+import { kindNamed } from '../../resources/registry.js';
+import { type AuditRecord, AuditWriter } from '../../store/audit-writer.js';
 import { startEmbeddedPostgres } from '../../store/postgres/embedded.js';
 import { migrate } from '../../store/postgres/migrate.js';
 import { openPostgresStore, type PostgresStore } from '../../store/postgres/open.js';
@@ -73,9 +77,16 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
     ping: () => store.ping(),
   };
   const { simulator, common, machines, openDoor } = await startEngine(plane, config, environment, log, closing);
+  const audit = new AuditWriter(store.audit, environment, log);
+  closing.add(() => audit.close());
+  const { tokens, users } = store;
+  const login = new Login({ users, tokens, environment, record: (record) => audit.record(record) });
   const https = await listen('--https', config.https, closing, (address) => {
-    const onMutation = (mutation: object) => log.info({ ...mutation }, 'change asked for');
-    return serveTls(resourceApi({ ...common, store, tokens: store.tokens, onMutation }), { ...address, tls });
+    const onMutation = (mutation: Mutation) => {
+      log.info({ ...mutation }, 'change asked for');
+      audit.record(auditRecordOf(mutation));
+    };
+    return serveTls(resourceApi({ ...common, store, tokens, login, onMutation }), { ...address, tls });
   });
   const http = await openDoor(config.http, () => https.url);
   closing.add(
@@ -96,6 +107,12 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
   await writeRun(dataDir, { pid: process.pid, version: version(), http: http.url, https: https.url, ca: tls.ca, databaseUrl });
   log.info({ http: http.url, https: https.url, dataDir, version: version() }, 'serving');
   return { http: http.url, https: https.url, simulator, store, machines, ended, close: () => closing.close() };
+}
+
+function auditRecordOf({ user, verb, key, subresource, code, requestId, address }: Mutation): AuditRecord {
+  const { group, plural } = kindNamed(key.kind);
+  const resource = subresource === undefined ? plural : `${plural}/${subresource}`;
+  return { user, verb, group, resource, namespace: key.namespace, name: key.name, code, requestId, address };
 }
 
 async function embeddedDatabase(

@@ -3,19 +3,26 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Environment } from '../../environment.js';
 import { PrismaClient } from '../../generated/prisma/client.js';
+import type { AuditStore } from '../audit.js';
 import type { Cipher } from '../encryption.js';
 import { StoreError } from '../errors.js';
+import { Passwords } from '../passwords.js';
 import type { Store } from '../store.js';
 import type { TokenStore } from '../tokens.js';
+import type { UserStore } from '../users.js';
+import { PostgresAudit } from './audit.js';
 import { openPool, storeErrorOf } from './database.js';
 import { Maintenance } from './maintenance.js';
 import { ResourceStore } from './resource-store.js';
 import { SimulatorDocuments } from './simulator-documents.js';
 import { PostgresTokens } from './tokens.js';
+import { PostgresUsers } from './users.js';
 
 /** The Postgres plane, with what else is kept in the same database. */
 export interface PostgresStore extends Store {
   readonly tokens: TokenStore;
+  readonly users: UserStore;
+  readonly audit: AuditStore;
   /** A UUID made once for the database: marks what this installation has made in clouds. */
   readonly installationId: string;
   /** What the built-in simulator keeps. */
@@ -58,7 +65,9 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     const prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
     const maintenance = new Maintenance(pool, options.environment);
     return Object.assign(resources, {
-      tokens: new PostgresTokens(prisma, options.environment),
+      tokens: new PostgresTokens(prisma, pool, options.environment),
+      audit: new PostgresAudit(pool),
+      users: new PostgresUsers(prisma, options.environment, new Passwords()),
       installationId: id,
       simulatorDocuments: new SimulatorDocuments(pool),
       expireEvents: (olderThan: Date) => maintenance.expireEvents(olderThan),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { Authenticator } from '../../../src/api/auth/authenticate.js';
+import type { Grant } from '../../../src/store/users.js';
 
 function authenticator() {
   let now = 0;
@@ -15,6 +16,7 @@ function authenticator() {
   const environment = { now: () => new Date(now), after: () => () => undefined, random: () => 0, id: () => 'id' };
   return {
     subject: new Authenticator(tokens, environment),
+    environment,
     asked,
     known,
     pass: (ms: number) => {
@@ -51,6 +53,24 @@ describe('bearer tokens', () => {
     await subject.user('Bearer good');
     known.clear();
     pass(2001);
+    await expect(subject.user('Bearer good')).rejects.toMatchObject({ reason: 'Unauthorized' });
+  });
+
+  test('a token of a user is asked for on every request, once for those at once', async () => {
+    let grants: readonly Grant[] | undefined = [{ role: 'agent' }, { role: 'viewer' }, { role: 'agent', namespaces: ['a'] }];
+    let asked = 0;
+    const find = async () => {
+      asked++;
+      return grants && { id: '1', user: 'ann', groups: ['system:masters'], grants };
+    };
+    const { environment } = authenticator();
+    const subject = new Authenticator({ find }, environment);
+    const groups = ['dispatcher:agent', 'dispatcher:viewer', 'system:authenticated'];
+    expect(await Promise.all([subject.user('Bearer good'), subject.user('Bearer good')])).toEqual(
+      Array(2).fill({ name: 'ann', groups, grants }),
+    );
+    expect(asked).toBe(1);
+    grants = undefined;
     await expect(subject.user('Bearer good')).rejects.toMatchObject({ reason: 'Unauthorized' });
   });
 

@@ -132,12 +132,13 @@ describe('writing', () => {
     await client.send(VMS, { method: 'POST', body: vm(), token: 'guest-token' });
     await create(vm(), '?dryRun=All');
     await client.send(VMS, { method: 'DELETE' });
+    const origin = { requestId: expect.stringMatching(/^[0-9a-f-]{36}$/), address: '127.0.0.1', subresource: undefined };
     expect(mutations).toEqual([
-      { user: 'admin', verb: 'create', key: { ...KEY, name: expect.stringMatching(/^web-.+/) }, code: 201 },
-      { user: 'admin', verb: 'create', key: { ...KEY, name: '' }, code: 422 },
-      { user: 'admin', verb: 'patch', key: { ...KEY, name: 'absent' }, code: 404 },
-      { user: 'guest', verb: 'create', key: { ...KEY, name: '' }, code: 403 },
-      { user: 'admin', verb: 'deletecollection', key: { ...KEY, name: '' }, code: 200 },
+      { ...origin, user: 'admin', verb: 'create', key: { ...KEY, name: expect.stringMatching(/^web-.+/) }, code: 201 },
+      { ...origin, user: 'admin', verb: 'create', key: { ...KEY, name: '' }, code: 422 },
+      { ...origin, user: 'admin', verb: 'patch', key: { ...KEY, name: 'absent' }, code: 404 },
+      { ...origin, user: 'guest', verb: 'create', key: { ...KEY, name: '' }, code: 403 },
+      { ...origin, user: 'admin', verb: 'deletecollection', key: { ...KEY, name: '' }, code: 200 },
     ]);
   });
 

@@ -1,4 +1,5 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -7,7 +8,9 @@ import pino from 'pino';
 import { systemEnvironment } from '../../../src/environment.js';
 import { connect } from '../../../src/store/postgres/connection.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/store/postgres/embedded.js';
-import { migrate } from '../../../src/store/postgres/migrate.js';
+import { MIGRATIONS_DIRECTORY, migrate } from '../../../src/store/postgres/migrate.js';
+import { openPostgresStore } from '../../../src/store/postgres/open.js';
+import { testCipher } from '../../support/postgres.js';
 
 const log = pino({ level: 'silent' });
 let base: string;
@@ -124,4 +127,20 @@ describe('migrate', () => {
     expect(failure).toMatch(/cannot connect to the database 127\.0\.0\.1:\d+\/no_such_database as postgres: .*does not exist/);
     expect(failure).not.toContain(new URL(url).password);
   });
+});
+
+test('what the first version kept goes on: its tokens, and all they let their bearers do', async () => {
+  const first = '20260101000000_init';
+  await cp(join(MIGRATIONS_DIRECTORY, first), join(directory, first), { recursive: true });
+  await migrate(url, log, directory);
+  const token = 'dispatcher_from-before';
+  const hash = createHash('sha256').update(token).digest('hex');
+  await client.query(
+    `INSERT INTO tokens (id, token_hash, user_name, groups, created_at) VALUES (gen_random_uuid(), $1, 'ann', '{system:masters}', now())`,
+    [hash],
+  );
+  expect(await migrate(url, log)).toEqual(expect.arrayContaining(['20260201000000_users', '20260202000000_audit']));
+  const store = await openPostgresStore({ connectionString: url, cipher: testCipher, environment: systemEnvironment, log });
+  expect(await store.tokens.find(token)).toEqual({ id: expect.any(String), user: 'ann', groups: ['system:masters'] });
+  await store.close();
 });
