@@ -3,10 +3,19 @@ import type { Logger } from 'pino';
 import { type Environment, sleep } from '../../environment.js';
 import { formatKey } from '../../resources/metadata.js';
 import { StoreError } from '../errors.js';
-import { inTurn, isContention, isDataError, storeErrorOf, Undecided, whoBlocksWrites } from './database.js';
+import {
+  inTurn,
+  isContention,
+  isDataError,
+  isFarewell,
+  isRefusal,
+  storeErrorOf,
+  Undecided,
+  whoBlocksWrites,
+} from './database.js';
 import type { Row } from './rows.js';
 import type { SecretCodec } from './secrets.js';
-import { keyOfWrite, type Outcome, type Write, writeBatch } from './write-batch.js';
+import { areCreates, createAtOnce, keyOfWrite, type Outcome, type Write, writeBatch } from './write-batch.js';
 
 /** Writes in one transaction at most: long enough to be cheap, short enough that others have their turn. */
 const BATCH_SIZE = 1_000;
@@ -134,12 +143,35 @@ export class WriteQueue {
     }
   }
 
+  async #write(writes: readonly Write[], keep: boolean): Promise<Outcome[]> {
+    const made = keep && areCreates(writes) ? await this.#createAtOnce(writes) : [];
+    const left = writes.filter((_, index) => made[index] === undefined);
+    if (left.length === 0) return made.filter((row) => row !== undefined);
+    const outcomes = await inTurn(this.pool, keep, (client) => writeBatch(client, this.secrets, left));
+    return writes.map((_, index) => made[index] ?? outcomes.shift() ?? new StoreError('Unavailable', 'a write had no outcome'));
+  }
+
+  async #createAtOnce(writes: Parameters<typeof createAtOnce>[2]): Promise<(Row | undefined)[]> {
+    const client = await this.pool.connect();
+    let broken: boolean | undefined;
+    try {
+      return await createAtOnce(client, this.secrets, writes);
+    } catch (error) {
+      if (isRefusal(error)) throw error;
+      broken = true;
+      if (!isFarewell(error)) throw new Undecided(error);
+      return [];
+    } finally {
+      client.release(broken);
+    }
+  }
+
   async #transact(batch: readonly Waiting[]): Promise<Outcome[]> {
     const writes = batch.map(({ write }) => write);
     const keep = batch[0]?.dryRun === false;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await inTurn(this.pool, keep, (client) => writeBatch(client, this.secrets, writes));
+        return await this.#write(writes, keep);
       } catch (error) {
         if (isDataError(error) || error instanceof Undecided) throw error;
         // A connection that was idle when the server went away fails at first use; a fresh one may not.
