@@ -47,7 +47,7 @@ export class ResourceStore implements Store {
     this.#environment = environment;
     this.#secrets = new SecretCodec(cipher, log);
     this.#reads = new ReadQueue(pool);
-    this.#writes = new WriteQueue(pool, this.#secrets, environment, log);
+    this.#writes = new WriteQueue(pool, this.#secrets, environment, log, (rows) => this.#feed.committed(rows));
     this.#seen = version;
     this.leases = new PostgresLeases(pool);
     const load = async (kind: string) => {
@@ -132,8 +132,6 @@ export class ResourceStore implements Store {
     const resource = this.#secrets.read(row);
     if (dryRun) return resource;
     this.#seen = Math.max(this.#seen, row.resource_version);
-    // The notification would say so too, but later.
-    this.#feed.nudge();
     return this.#feed.opened(row.kind)?.written(resource) ?? resource;
   }
 

@@ -59,6 +59,8 @@ export class WriteQueue {
     private readonly secrets: SecretCodec,
     private readonly environment: Environment,
     private readonly log: Logger,
+    /** Told of each transaction before those who asked for it: the rows that it left, or nothing if those may not be all of it. */
+    private readonly onCommitted: (rows: readonly Row[]) => void,
   ) {}
 
   /** @returns the row as it stands after the write. @throws StoreError as the port says. */
@@ -88,12 +90,14 @@ export class WriteQueue {
       this.#gathering = batch.length > 1 && batch.length < BATCH_SIZE ? sleep(this.environment, GATHER_MS) : undefined;
       try {
         const outcomes = await this.#perform(batch);
+        if (batch[0]?.dryRun === false) this.onCommitted(rowsOf(batch, outcomes));
         batch.forEach(({ resolve, reject }, index) => {
           const outcome = outcomes[index];
           if (outcome instanceof StoreError) reject(outcome);
           else if (outcome) resolve(outcome);
         });
       } catch (error) {
+        this.onCommitted([]);
         // Those behind would only wait as long again for the same answer.
         for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(storeErrorOf(error));
       }
@@ -184,6 +188,12 @@ export class WriteQueue {
       }
     }
   }
+}
+
+/** A deletion changes more than its row, and leaves none. */
+function rowsOf(batch: readonly Waiting[], outcomes: readonly Outcome[]): Row[] {
+  if (batch.some(({ write }) => write.type === 'delete')) return [];
+  return outcomes.filter((outcome): outcome is Row => !(outcome instanceof StoreError));
 }
 
 function isUrgent(write: Write): boolean {
