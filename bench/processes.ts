@@ -17,10 +17,13 @@ export interface Child {
 
 /** Starts the `dispatcher` command with these arguments; what it says goes into a file. */
 export function startDispatcherCommand(args: readonly string[], logFile: string, nodeArgs: readonly string[] = []): Child {
+  return startNode([...nodeArgs, `${ROOT}bin/dispatcher.mjs`, ...args], logFile);
+}
+
+/** Starts Node with these arguments; what it says goes into a file. */
+export function startNode(args: readonly string[], logFile: string): Child {
   const log = openSync(logFile, 'a');
-  const child: ChildProcess = spawn(process.execPath, [...nodeArgs, `${ROOT}bin/dispatcher.mjs`, ...args], {
-    stdio: ['ignore', log, log],
-  });
+  const child: ChildProcess = spawn(process.execPath, args, { stdio: ['ignore', log, log] });
   const hasExited = () => child.exitCode !== null || child.signalCode !== null;
   const ended = once(child, 'exit');
   return {

@@ -113,6 +113,16 @@ export function isDataError(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && /^(22|23|P0|54)/.test(error.code ?? '');
 }
 
+/** True if the server refused a statement: then nothing of it happened. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.severity === 'ERROR';
+}
+
+/** True if the server took leave (it is stopped, or somebody ended the session): whatever was under way has ended, this way or that. */
+export function isFarewell(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.severity === 'FATAL';
+}
+
 /** True for what goes by itself and left nothing behind: a lock not had in time, a deadlock, a serialization failure. */
 export function isContention(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(55P03|40P01|40001)$/.test(error.code ?? '');

@@ -7,6 +7,7 @@ import { type ChangedRow, readChanges } from './changes.js';
 import { messageOf } from './connection.js';
 import { newClient } from './database.js';
 import { type Change, History } from './history.js';
+import type { Row } from './rows.js';
 import type { SecretCodec } from './secrets.js';
 
 /** Rows read at once. */
@@ -71,6 +72,28 @@ export class Feed {
     this.#histories.set(kind, Promise.resolve(history));
     this.nudge();
     return history;
+  }
+
+  /**
+   * Takes in what a transaction of this process has just left, without asking the database, where its rows follow on what is known: no
+   * version is missing between, so nobody else has written. Otherwise it looks now, as the notification would make it, but later.
+   */
+  committed(rows: readonly Row[]): void {
+    const sorted = rows.toSorted((a, b) => a.resource_version - b.resource_version);
+    let isKnown = rows.length > 0;
+    for (const [kind, history] of this.#open) {
+      const later = sorted.filter((row) => row.resource_version > history.position);
+      const follows = later.every((row, index) => row.resource_version === history.position + 1 + index);
+      if (follows && later.length > 0) {
+        const changed = later.filter((row) => row.kind === kind);
+        history.add(
+          changed.map((row) => toChange({ ...row, version: row.resource_version, deleted: false }, this.options.secrets)),
+          history.position + later.length,
+        );
+      }
+      isKnown &&= follows;
+    }
+    if (!isKnown) this.nudge();
   }
 
   /** Looks now: something was written. */

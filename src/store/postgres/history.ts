@@ -53,7 +53,9 @@ export class History {
    * @returns it, sharing its spec with what is held if that is the same: who has looked at one has looked at both.
    */
   written(resource: Resource): Resource {
-    const shared = withSpecOf(this.#latest.get(formatKey(keyOf(resource))), resource);
+    const held = this.#latest.get(formatKey(keyOf(resource)));
+    if (held?.metadata.resourceVersion === resource.metadata.resourceVersion) return held;
+    const shared = withSpecOf(held, resource);
     const version = Number(resource.metadata.resourceVersion);
     if (version > this.position && this.#own.size < MOST_OWN) this.#own.set(version, shared);
     return shared;

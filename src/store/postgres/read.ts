@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
-import type { ResourceKey } from '../../resources/metadata.js';
+import { formatKey, type ResourceKey } from '../../resources/metadata.js';
 import { StoreError } from '../errors.js';
 import type { LabelRequirement, Selection } from '../store.js';
 import { columns, type Row } from './rows.js';
@@ -22,6 +22,18 @@ export async function readRow(pool: pg.Pool, { kind, namespace, name }: Resource
     values: [kind, namespace, name],
   });
   return rows[0];
+}
+
+/** The rows of many resources as they stand now, by {@link formatKey}. */
+export async function readRows(client: pg.ClientBase | pg.Pool, keys: readonly ResourceKey[]): Promise<Map<string, Row>> {
+  const { rows } = await client.query<Row>({
+    name: 'read',
+    text: `SELECT ${columns('r')} FROM resources AS r
+      JOIN unnest($1::text[], $2::text[], $3::text[]) AS i(kind, namespace, name)
+      ON r.kind = i.kind AND r.namespace = i.namespace AND r.name = i.name`,
+    values: [keys.map(({ kind }) => kind), keys.map(({ namespace }) => namespace), keys.map(({ name }) => name)],
+  });
+  return new Map(rows.map((row) => [formatKey(row), row]));
 }
 
 /** Where the next page of a list begins: behind which resource, of which kind, and the version of the first page. */

@@ -9,7 +9,8 @@ import type { DeleteOptions, Draft, LeaseStore, Listing, Selection, Store, Watch
 import { storeErrorOf } from './database.js';
 import { Feed } from './feed.js';
 import { PostgresLeases } from './leases.js';
-import { readPage, readRow } from './read.js';
+import { readPage } from './read.js';
+import { ReadQueue } from './read-queue.js';
 import { type Row, toRow, type WrittenRow } from './rows.js';
 import { mergeStringData, SecretCodec } from './secrets.js';
 import { watch } from './watch.js';
@@ -35,6 +36,7 @@ export class ResourceStore implements Store {
   readonly #pool: pg.Pool;
   readonly #environment: Environment;
   readonly #secrets: SecretCodec;
+  readonly #reads: ReadQueue;
   readonly #writes: WriteQueue;
   readonly #feed: Feed;
   /** The newest version that this process has seen: where a watch "from now on" begins. */
@@ -44,7 +46,8 @@ export class ResourceStore implements Store {
     this.#pool = pool;
     this.#environment = environment;
     this.#secrets = new SecretCodec(cipher, log);
-    this.#writes = new WriteQueue(pool, this.#secrets, environment, log);
+    this.#reads = new ReadQueue(pool);
+    this.#writes = new WriteQueue(pool, this.#secrets, environment, log, (rows) => this.#feed.committed(rows));
     this.#seen = version;
     this.leases = new PostgresLeases(pool);
     const load = async (kind: string) => {
@@ -55,7 +58,7 @@ export class ResourceStore implements Store {
   }
 
   async get(key: ResourceKey): Promise<Resource | undefined> {
-    const row = await readRow(this.#pool, key).catch(fail);
+    const row = await this.#reads.get(key).catch(fail);
     return row && this.#secrets.read(row);
   }
 

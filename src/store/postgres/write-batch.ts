@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { formatKey, type ResourceKey } from '../../resources/metadata.js';
-import { StoreError } from '../errors.js';
+import { isStoreError, StoreError } from '../errors.js';
 import type { DeleteOptions } from '../store.js';
+import { readRows } from './read.js';
 import { COLUMNS, columns, type Row, type WrittenRow } from './rows.js';
 import type { SecretCodec } from './secrets.js';
 
@@ -55,6 +56,36 @@ const RETURNED = columns('r');
 const SAME_KEY = 'r.kind = i.kind AND r.namespace = i.namespace AND r.name = i.name';
 const AS_EXPECTED = '(i.uid IS NULL OR i.uid = r.uid) AND (i.version IS NULL OR i.version = r.resource_version::text)';
 
+/** True for writes that {@link createAtOnce} can do. */
+export function areCreates(writes: readonly Write[]): writes is readonly Of<'create'>[] {
+  return writes.every(({ type }) => type === 'create');
+}
+
+/**
+ * Creates what can be created, in one statement that is its own transaction and takes its turn by itself: a quarter of the way of
+ * {@link writeBatch}. Nothing is read before, so it can do without a turn of the whole.
+ * @returns one outcome per write, in their order; undefined for what was not made: only one who has the turn can say why.
+ * @throws what the database says if a row is one that it refuses: then none was made.
+ */
+export async function createAtOnce(
+  client: pg.ClientBase,
+  secrets: SecretCodec,
+  writes: readonly Of<'create'>[],
+): Promise<(Row | undefined)[]> {
+  const rows = writes.map(({ row, uid }) => ({ ...secrets.seal(row, uid), uid }));
+  const { rows: made } = await client.query<Row>({
+    name: 'create at once',
+    text: `INSERT INTO resources AS r (uid, ${WRITTEN.join(', ')})
+      SELECT uid, ${WRITTEN.join(', ')} FROM jsonb_to_recordset($1) AS i(uid text, ${ROW_TYPE})
+      WHERE i.namespace = '' OR EXISTS (SELECT FROM resources AS n WHERE n.kind = 'Namespace' AND n.namespace = ''
+        AND n.name = i.namespace AND n.deletion_timestamp IS NULL)
+      ON CONFLICT (kind, namespace, name) DO NOTHING RETURNING ${RETURNED}`,
+    values: [JSON.stringify(rows)],
+  });
+  const byKey = new Map(made.map((row) => [formatKey(row), row]));
+  return writes.map(({ row }) => byKey.get(formatKey(row)));
+}
+
 async function create(client: pg.ClientBase, secrets: SecretCodec, writes: readonly Of<'create'>[], outcomes: Outcomes) {
   const namespaces = await readNamespaces(client, writes);
   const rows: unknown[] = [];
@@ -79,6 +110,19 @@ async function create(client: pg.ClientBase, secrets: SecretCodec, writes: reado
     values: [JSON.stringify(rows)],
   });
   for (const row of made) outcomes.set(formatKey(row), row);
+  // One that bears the uid which was meant for it was made before, but the answer was lost.
+  const there = writes.filter(({ row }) => isStoreError(outcomes.get(formatKey(row)), 'AlreadyExists'));
+  const standing =
+    there.length > 0
+      ? await readRows(
+          client,
+          there.map(({ row }) => row),
+        )
+      : new Map<string, Row>();
+  for (const { row, uid } of there) {
+    const own = standing.get(formatKey(row));
+    if (own?.uid === uid) outcomes.set(formatKey(row), own);
+  }
 }
 
 const WRITTEN = COLUMNS.filter((column) => !/^uid$|^generation$|_version$|_timestamp$/.test(column));
@@ -182,16 +226,6 @@ async function remove(client: pg.ClientBase, writes: readonly Of<'delete'>[], ou
     values: [[...asked, ...uids.Foreground]],
   });
   for (const row of left) outcomes.set(formatKey(row), row);
-}
-
-async function readRows(client: pg.ClientBase, keys: readonly ResourceKey[]): Promise<Map<string, Row>> {
-  const { rows } = await client.query<Row>({
-    name: 'read',
-    text: `SELECT ${RETURNED} FROM resources AS r
-      JOIN unnest($1::text[], $2::text[], $3::text[]) AS i(kind, namespace, name) ON ${SAME_KEY}`,
-    values: [keys.map(({ kind }) => kind), keys.map(({ namespace }) => namespace), keys.map(({ name }) => name)],
-  });
-  return new Map(rows.map((row) => [formatKey(row), row]));
 }
 
 function violated(key: string, row: Row | undefined, { uid, resourceVersion }: Precondition): StoreError | undefined {

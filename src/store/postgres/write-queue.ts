@@ -3,10 +3,19 @@ import type { Logger } from 'pino';
 import { type Environment, sleep } from '../../environment.js';
 import { formatKey } from '../../resources/metadata.js';
 import { StoreError } from '../errors.js';
-import { inTurn, isContention, isDataError, storeErrorOf, Undecided, whoBlocksWrites } from './database.js';
+import {
+  inTurn,
+  isContention,
+  isDataError,
+  isFarewell,
+  isRefusal,
+  storeErrorOf,
+  Undecided,
+  whoBlocksWrites,
+} from './database.js';
 import type { Row } from './rows.js';
 import type { SecretCodec } from './secrets.js';
-import { keyOfWrite, type Outcome, type Write, writeBatch } from './write-batch.js';
+import { areCreates, createAtOnce, keyOfWrite, type Outcome, type Write, writeBatch } from './write-batch.js';
 
 /** Writes in one transaction at most: long enough to be cheap, short enough that others have their turn. */
 const BATCH_SIZE = 1_000;
@@ -50,6 +59,8 @@ export class WriteQueue {
     private readonly secrets: SecretCodec,
     private readonly environment: Environment,
     private readonly log: Logger,
+    /** Told of each transaction before those who asked for it: the rows that it left, or nothing if those may not be all of it. */
+    private readonly onCommitted: (rows: readonly Row[]) => void,
   ) {}
 
   /** @returns the row as it stands after the write. @throws StoreError as the port says. */
@@ -79,12 +90,14 @@ export class WriteQueue {
       this.#gathering = batch.length > 1 && batch.length < BATCH_SIZE ? sleep(this.environment, GATHER_MS) : undefined;
       try {
         const outcomes = await this.#perform(batch);
+        if (batch[0]?.dryRun === false) this.onCommitted(rowsOf(batch, outcomes));
         batch.forEach(({ resolve, reject }, index) => {
           const outcome = outcomes[index];
           if (outcome instanceof StoreError) reject(outcome);
           else if (outcome) resolve(outcome);
         });
       } catch (error) {
+        this.onCommitted([]);
         // Those behind would only wait as long again for the same answer.
         for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(storeErrorOf(error));
       }
@@ -134,12 +147,35 @@ export class WriteQueue {
     }
   }
 
+  async #write(writes: readonly Write[], keep: boolean): Promise<Outcome[]> {
+    const made = keep && areCreates(writes) ? await this.#createAtOnce(writes) : [];
+    const left = writes.filter((_, index) => made[index] === undefined);
+    if (left.length === 0) return made.filter((row) => row !== undefined);
+    const outcomes = await inTurn(this.pool, keep, (client) => writeBatch(client, this.secrets, left));
+    return writes.map((_, index) => made[index] ?? outcomes.shift() ?? new StoreError('Unavailable', 'a write had no outcome'));
+  }
+
+  async #createAtOnce(writes: Parameters<typeof createAtOnce>[2]): Promise<(Row | undefined)[]> {
+    const client = await this.pool.connect();
+    let broken: boolean | undefined;
+    try {
+      return await createAtOnce(client, this.secrets, writes);
+    } catch (error) {
+      if (isRefusal(error)) throw error;
+      broken = true;
+      if (!isFarewell(error)) throw new Undecided(error);
+      return [];
+    } finally {
+      client.release(broken);
+    }
+  }
+
   async #transact(batch: readonly Waiting[]): Promise<Outcome[]> {
     const writes = batch.map(({ write }) => write);
     const keep = batch[0]?.dryRun === false;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await inTurn(this.pool, keep, (client) => writeBatch(client, this.secrets, writes));
+        return await this.#write(writes, keep);
       } catch (error) {
         if (isDataError(error) || error instanceof Undecided) throw error;
         // A connection that was idle when the server went away fails at first use; a fresh one may not.
@@ -152,6 +188,12 @@ export class WriteQueue {
       }
     }
   }
+}
+
+/** A deletion changes more than its row, and leaves none. */
+function rowsOf(batch: readonly Waiting[], outcomes: readonly Outcome[]): Row[] {
+  if (batch.some(({ write }) => write.type === 'delete')) return [];
+  return outcomes.filter((outcome): outcome is Row => !(outcome instanceof StoreError));
 }
 
 function isUrgent(write: Write): boolean {

@@ -168,6 +168,30 @@ describe('watches under load', () => {
     await Promise.all(caches.map((cache) => cache.stop()));
   }, 120_000);
 
+  test('what this process writes is told without asking the database; what others write before it is not passed over', async () => {
+    const namespace = await makeNamespace();
+    const stop = new AbortController();
+    const told: string[] = [];
+    const watching = (async () => {
+      for await (const event of store.watch(KIND, undefined, stop.signal, { namespace }))
+        if (event.type !== 'Bookmark') told.push(`${event.type} ${event.object.metadata.name}`);
+    })();
+    await store.create(vm(namespace, 'first'));
+    await eventually(() => expect(told).toEqual(['Added first']));
+    const blocker = await database.connect();
+    // Changes cannot be read while this is locked; resources can still be created.
+    await blocker.query('BEGIN; LOCK TABLE tombstones IN ACCESS EXCLUSIVE MODE');
+    await Promise.all(['second', 'third'].map((name) => store.create(vm(namespace, name))));
+    await eventually(() => expect(told.toSorted()).toEqual(['Added first', 'Added second', 'Added third']));
+    await psql.query(`INSERT INTO virtual_machines (namespace, name, spec) VALUES ($1, 'by-hand', '{}')`, [namespace]);
+    await store.create(vm(namespace, 'last'));
+    expect(told).toHaveLength(3);
+    await blocker.query('ROLLBACK');
+    await eventually(() => expect(told.slice(3)).toEqual(['Added by-hand', 'Added last']));
+    stop.abort();
+    await watching;
+  });
+
   test('a long transaction that commits late is neither missed nor told out of order', async () => {
     const namespace = await makeNamespace();
     const cache = new Cache(store, { namespace });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type pg from 'pg';
+import { systemEnvironment } from '../../../src/environment.js';
 import { isStoreError, type StoreErrorCode } from '../../../src/store/errors.js';
 import type { PostgresStore } from '../../../src/store/postgres/open.js';
 import { captureLog } from '../../support/log.js';
@@ -54,6 +55,27 @@ describe('writes that are asked for at once', () => {
     expect((await made).map(({ metadata }) => metadata.name)).toEqual(good.map(({ metadata }) => metadata.name));
   });
 
+  test('creates, of which some cannot be made: each of those is told why', async () => {
+    await store.create(vm('taken'));
+    await store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'going' } });
+    const inNamespace = (namespace: string, name: string) => ({ ...vm(name), metadata: { name, namespace } });
+    await store.create({
+      ...inNamespace('going', 'last'),
+      metadata: { name: 'last', namespace: 'going', finalizers: ['a.dev/b'] },
+    });
+    await store.delete({ kind: 'Namespace', namespace: '', name: 'going' });
+    const drafts = [vm('taken'), vm('free'), inNamespace('nowhere', 'a'), inNamespace('going', 'b'), vm('free-too')];
+    const outcomes = await Promise.all(drafts.map((draft) => store.create(draft).then(() => 'made', codeOf)));
+    expect(outcomes).toEqual(['AlreadyExists', 'made', 'NotFound', 'Forbidden', 'made']);
+  });
+
+  test('a create whose answer was lost is found again when it is repeated: by its uid', async () => {
+    const repeating = await database.open({ environment: { ...systemEnvironment, id: () => 'the-same-uid' } });
+    const made = await repeating.create(vm('repeated'));
+    expect(await repeating.create(vm('repeated'))).toEqual(made);
+    expect(await store.create(vm('repeated')).then(() => 'made', codeOf)).toBe('AlreadyExists');
+  });
+
   test('of one resource are done one after the other, in the order they were asked for', async () => {
     const calls = [
       store.create(vm('order')),
@@ -106,6 +128,22 @@ describe('a transaction that a person left open', () => {
     expect((await waiting).metadata.name).toBe('held-up');
     expect(await replica.get(key('by-hand'))).toBeUndefined();
   }, 60_000);
+});
+
+describe('reads that are asked for at once', () => {
+  test('each have their own answer, also of what is not there, and see what was written before', async () => {
+    const names = Array.from({ length: 40 }, (_, index) => `read-${index}`);
+    await Promise.all(names.map((name) => store.create(vm(name, { image: name }))));
+    const asked = [...names, 'read-absent', ...names];
+    const found = await Promise.all(asked.map((name) => store.get(key(name))));
+    expect(found.map((resource) => resource?.spec)).toEqual(
+      asked.map((name) => (name === 'read-absent' ? undefined : { image: name })),
+    );
+    const others = names.slice(1).map((name) => store.get(key(name)));
+    await store.update(vm('read-0', { image: 'changed' }));
+    expect((await store.get(key('read-0')))?.spec).toEqual({ image: 'changed' });
+    await Promise.all(others);
+  });
 });
 
 describe('when connections are lost', () => {
