@@ -126,13 +126,21 @@ async function makeCluster(binaries: Binaries, home: Home, cluster: string): Pro
   } catch (error) {
     // Somebody else was quicker: theirs it is.
     if (!(await stat(cluster).catch(ignoreMissing))) throw error;
+    await removeDraft(draft);
   }
 }
 
 /** Done by who owns the cluster: nobody else's draft can become one any more. */
 async function removeDrafts(home: Home): Promise<void> {
   const drafts = (await readdir(home.directory)).filter((name) => name.startsWith(DRAFT));
-  for (const draft of drafts) await rm(join(home.directory, draft), { recursive: true, force: true });
+  for (const draft of drafts) await removeDraft(join(home.directory, draft));
+}
+
+/** One that somebody is still writing into goes by their own hand, or at the next start. */
+async function removeDraft(draft: string): Promise<void> {
+  await rm(draft, { recursive: true, force: true }).catch((error) => {
+    if (error.code !== 'ENOTEMPTY') throw error;
+  });
 }
 
 async function startOrAdopt(

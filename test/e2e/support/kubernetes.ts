@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -129,6 +129,7 @@ export class ControlPlane {
 
   async stop(): Promise<void> {
     await this.#script('down.sh', '--wipe');
+    await rm(this.directory, { recursive: true, force: true });
   }
 
   async #etcd(call: 'range' | 'compaction', body: object) {
