@@ -303,6 +303,8 @@ describe('the schema', () => {
       prisma.tombstone.findMany(),
       prisma.lease.findMany(),
       prisma.token.findMany(),
+      prisma.user.findMany(),
+      prisma.auditEntry.findMany(),
       prisma.simulatorDocument.findMany(),
     ]);
     expect(read).toHaveLength(Object.keys(Prisma.ModelName).length);
