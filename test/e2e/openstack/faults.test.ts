@@ -3,7 +3,7 @@ import { eventually } from '../../support/eventually.js';
 import { conditionOf, Lab } from '../support/lab.js';
 import { type Daemon, describeOnOpenStack, mend, service } from '../support/openstack.js';
 
-jest.setTimeout(300_000);
+jest.setTimeout(480_000);
 
 /** What is said while each part is away, in the words of whichever condition says it first. */
 const WORDS: Readonly<Record<Daemon, RegExp>> = {
@@ -16,7 +16,7 @@ const WORDS: Readonly<Record<Daemon, RegExp>> = {
 };
 const DAEMONS: readonly Daemon[] = ['keystone', 'nova-api', 'rabbitmq', 'neutron-server'];
 const STEADY = ['steady-1', 'steady-2'];
-const RECOVERY_MS = 240_000;
+const RECOVERY_MS = 300_000;
 
 describeOnOpenStack('While a part of OpenStack is away', () => {
   let lab: Lab;
