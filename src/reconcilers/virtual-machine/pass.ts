@@ -259,7 +259,9 @@ export class Pass {
     await call();
     const known = connection.observer.sighting(id);
     if (!known) return;
-    connection.observer.note(doing === 'Deleting' ? { ...known.server, state: 'Deleting' } : { ...known.server, task: doing });
+    const updatedAt = this.tools.environment.now().toISOString();
+    const server = { ...known.server, updatedAt };
+    connection.observer.note(doing === 'Deleting' ? { ...server, state: 'Deleting' } : { ...server, task: doing });
   }
 
   async #look(connection: Connection, id: string, signal: AbortSignal): Promise<void> {

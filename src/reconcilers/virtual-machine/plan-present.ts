@@ -43,10 +43,23 @@ export function planPresent(vm: VirtualMachine, observation: Observation, server
     case 'Unknown':
       return progressing('StateUnknown', `the cloud reports no known state of server ${server.id}`, { on: 'the server' });
     default:
-      if (server.task)
-        return progressing('Changing', `server ${server.id} is ${server.task}`, { on: 'the server', moving: true });
+      if (server.task) return planTask(server, server.task, cloud, now);
       return planStable(vm, observation, server);
   }
+}
+
+/** A cloud that lost the request for a change stays in the middle of it, and takes no other: that is for its operator to end. */
+function planTask({ id, updatedAt }: Server, task: string, { buildTimeoutMs }: UsableCloud, now: Date): Plan {
+  const since = Date.parse(updatedAt ?? '');
+  const deadline = new Date(since + buildTimeoutMs);
+  if (Number.isNaN(since)) return progressing('Changing', `server ${id} is ${task}`, { on: 'the server', moving: true });
+  if (now < deadline)
+    return progressing('Changing', `server ${id} is ${task}`, { on: 'the server', moving: true, until: deadline });
+  return stalled(
+    'ChangeStuck',
+    `server ${id} has been ${task} since ${updatedAt}: the cloud may have lost the request; its operator can reset the server's state, or it can be deleted in the cloud, and another is made`,
+    { on: 'the server' },
+  );
 }
 
 function planBuilding(vm: VirtualMachine, observation: Observation, server: Server, cloud: UsableCloud, now: Date): Plan {

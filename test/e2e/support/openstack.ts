@@ -54,7 +54,7 @@ export async function openstackJson<T>(schema: z.ZodType<T>, ...words: string[])
 }
 
 /** A daemon that the suites break; see service.sh. */
-export type Daemon = 'keystone' | 'nova-api' | 'rabbitmq' | 'neutron-server';
+export type Daemon = 'keystone' | 'nova-api' | 'nova-compute' | 'rabbitmq' | 'neutron-server';
 
 /** Stops, freezes, thaws or starts a daemon by service.sh. `knobs` are those of up.sh, such as TOKEN_TTL. */
 export async function service(

@@ -305,6 +305,21 @@ const CASES: readonly Case[] = [
     ready: 'Changing',
   },
   {
+    reason: 'nor while it has been at work for less than a build may take',
+    given: { status: BOUND },
+    seen: seen(present({ state: 'Running', task: 'powering-off', updatedAt: at(-599).toISOString(), name: 'other' })),
+    steps: [],
+    ready: 'Changing',
+  },
+  {
+    reason: 'a change that takes longer is stuck: the cloud may have lost the request, and a person must know',
+    given: { status: BOUND },
+    seen: seen(present({ state: 'Running', task: 'powering-off', updatedAt: at(-600).toISOString(), name: 'other' })),
+    steps: [],
+    ready: 'ChangeStuck',
+    stalled: true,
+  },
+  {
     reason: 'another flavor: resized in place',
     given: { spec: { flavor: 'small' }, status: BOUND },
     seen: seen({ ...present(), resolved: { ...RESOLVED, flavor: found('2', 'small') } }),
