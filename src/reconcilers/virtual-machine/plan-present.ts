@@ -50,11 +50,12 @@ export function planPresent(vm: VirtualMachine, observation: Observation, server
 
 /** A cloud that lost the request for a change stays in the middle of it, and takes no other: that is for its operator to end. */
 function planTask({ id, updatedAt }: Server, task: string, { buildTimeoutMs }: UsableCloud, now: Date): Plan {
-  const since = Date.parse(updatedAt ?? '');
-  const deadline = new Date(since + buildTimeoutMs);
-  if (Number.isNaN(since)) return progressing('Changing', `server ${id} is ${task}`, { on: 'the server', moving: true });
-  if (now < deadline)
-    return progressing('Changing', `server ${id} is ${task}`, { on: 'the server', moving: true, until: deadline });
+  const stuckAt = Date.parse(updatedAt ?? '') + buildTimeoutMs;
+  // Without a time that the cloud tells, it cannot be known, and it goes on as it does.
+  if (!(now.getTime() >= stuckAt)) {
+    const until = Number.isNaN(stuckAt) ? {} : { until: new Date(stuckAt) };
+    return progressing('Changing', `server ${id} is ${task}`, { on: 'the server', moving: true, ...until });
+  }
   return stalled(
     'ChangeStuck',
     `server ${id} has been ${task} since ${updatedAt}: the cloud may have lost the request; its operator can reset the server's state, or it can be deleted in the cloud, and another is made`,

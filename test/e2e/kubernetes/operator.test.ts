@@ -16,13 +16,15 @@ const POLICY = stringify({
   omitStages: ['RequestReceived'],
   rules: [{ level: 'Metadata', users: [USER] }, { level: 'None' }],
 });
-const AUDIT = ['--audit-policy-file', 'DIRECTORY/audit-policy.yaml', '--audit-log-path', 'DIRECTORY/audit.log'];
-const AUDIT_BLOCKING = ['--audit-log-mode', 'blocking'];
+const AUDIT = [
+  ...['--audit-policy-file', 'DIRECTORY/audit-policy.yaml', '--audit-log-path', 'DIRECTORY/audit.log'],
+  ...['--audit-log-mode', 'blocking'],
+];
 
 describeOnKubernetes('Two replicas of the operator, with the rights of manifests/rbac and no more,', () => {
   let plane: ControlPlane;
   const { all, cloud, servers } = replicasContract(async () => {
-    plane = await ControlPlane.start([...AUDIT, ...AUDIT_BLOCKING], { 'audit-policy.yaml': POLICY });
+    plane = await ControlPlane.start(AUDIT, { 'audit-policy.yaml': POLICY });
     await plane.installKinds();
     await plane.kubectl('create', 'namespace', NAMESPACE);
     await plane.kubectl('apply', '-f', join(import.meta.dirname, '../../../manifests/rbac'));
