@@ -82,7 +82,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const clouds = controller('cloud', new CloudReconciler({ ...tools, connections }), 4);
   const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
   const secrets = controller('secret', new SecretReconciler({ records }), 2);
-  const byKind: Record<keyof typeof caches, Controller> = {
+  const byKind: Partial<Record<keyof typeof caches, Controller>> = {
     VirtualMachine: machines,
     Cloud: clouds,
     KeyPair: keyPairs,
@@ -209,6 +209,9 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
     Secret: cache('Secret'),
     Cloud: cache('Cloud'),
     VirtualMachine: cache('VirtualMachine'),
+    VirtualMachinePool: cache('VirtualMachinePool'),
+    VirtualMachineAssignment: cache('VirtualMachineAssignment'),
+    Recipe: cache('Recipe'),
     KeyPair: cache('KeyPair'),
   };
   caches.VirtualMachine.index('boundServer', INDEXES.boundServer);
@@ -217,6 +220,13 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
   caches.VirtualMachine.index('cloud', INDEXES.cloud);
   caches.VirtualMachine.index('userDataSecret', INDEXES.userDataSecret);
   caches.VirtualMachine.index('keyName', INDEXES.keyName);
+  caches.VirtualMachine.index('pool', INDEXES.pool);
+  caches.VirtualMachine.index('claim', INDEXES.claim);
+  caches.VirtualMachine.index('namespace', INDEXES.namespace);
+  caches.VirtualMachinePool.index('cloud', INDEXES.cloud);
+  caches.VirtualMachinePool.index('recipe', INDEXES.recipe);
+  caches.VirtualMachinePool.index('namespace', INDEXES.namespace);
+  caches.VirtualMachineAssignment.index('namespace', INDEXES.namespace);
   caches.KeyPair.index('cloud', INDEXES.cloud);
   caches.Cloud.index('credentials', INDEXES.credentials);
   return caches;

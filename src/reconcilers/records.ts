@@ -1,7 +1,7 @@
 import type { Cache } from '../controllers/cache.js';
 import type { Secret } from '../resources/core.js';
 import { keyOf, type Resource, type ResourceKey } from '../resources/metadata.js';
-import type { Store } from '../store/store.js';
+import type { Draft, Store } from '../store/store.js';
 
 /**
  * The annotation `INSTALLATION/UID`: under which owner tag the server of a VirtualMachine is known in the cloud. Written with the
@@ -24,7 +24,24 @@ export const INDEXES = {
     const owner = resource.metadata.annotations?.[OWNER_ANNOTATION];
     return owner === undefined || owner.endsWith(`/${resource.metadata.uid}`) ? [] : [owner];
   },
-  /** VirtualMachines and KeyPairs by the Cloud that they name. */
+  /** VirtualMachines by the uid of the VirtualMachinePool that they belong to. */
+  pool: ({ metadata }: Resource): string[] =>
+    (metadata.ownerReferences ?? []).flatMap(({ kind, uid, controller }) =>
+      kind === 'VirtualMachinePool' && controller ? [uid] : [],
+    ),
+  /** VirtualMachines by the uid of the VirtualMachineAssignment that claims them. */
+  claim: (resource: Resource): string[] => {
+    const uid = textAt(resource.spec, 'claimRef', 'uid');
+    return uid === undefined ? [] : [uid];
+  },
+  /** Pools by `namespace/Recipe` that they use. */
+  recipe: (resource: Resource): string[] => {
+    const name = textAt(resource.spec, 'recipeRef', 'name');
+    return name === undefined ? [] : [`${resource.metadata.namespace}/${name}`];
+  },
+  /** Resources by their namespace. */
+  namespace: ({ metadata }: Resource): string[] => [metadata.namespace ?? ''],
+  /** VirtualMachines, pools and KeyPairs by the Cloud that they name. */
   cloud: (resource: Resource): string[] => {
     const cloud = textAt(resource.spec, 'cloudRef', 'name');
     return cloud === undefined ? [] : [cloud];
@@ -40,12 +57,13 @@ export const INDEXES = {
     const name = textAt(resource.spec, 'userDataFrom', 'secretRef', 'name');
     return name === undefined ? [] : [`${resource.metadata.namespace}/${name}`];
   },
-  /** Clouds by `namespace/Secret` of their credentials. */
-  credentials: (resource: Resource): string[] => {
-    const namespace = textAt(resource.spec, 'credentialsRef', 'namespace');
-    const name = textAt(resource.spec, 'credentialsRef', 'name');
-    return name === undefined ? [] : [`${namespace}/${name}`];
-  },
+  /** Clouds by `namespace/Secret` of their credentials, and of their inventory's. */
+  credentials: (resource: Resource): string[] =>
+    [[], ['cistern']].flatMap((path) => {
+      const namespace = textAt(resource.spec, ...path, 'credentialsRef', 'namespace');
+      const name = textAt(resource.spec, ...path, 'credentialsRef', 'name');
+      return name === undefined ? [] : [`${namespace}/${name}`];
+    }),
 } as const;
 
 /** Whose a server is, whichever attempt made it. */
@@ -54,16 +72,43 @@ export interface Owner {
   readonly uid: string;
 }
 
+/** The kinds that are kept in memory. */
+export type CachedKind =
+  | 'Cloud'
+  | 'VirtualMachine'
+  | 'VirtualMachinePool'
+  | 'VirtualMachineAssignment'
+  | 'Recipe'
+  | 'KeyPair'
+  | 'Secret';
+
 /** What reconcilers read: the caches, by the questions they ask; and how they write, so that the caches know of it at once. */
 export class Records {
   constructor(
-    private readonly caches: Readonly<Record<'Cloud' | 'VirtualMachine' | 'KeyPair' | 'Secret', Cache>>,
-    private readonly store: Pick<Store, 'update' | 'updateStatus'>,
+    private readonly caches: Readonly<Record<CachedKind, Cache>>,
+    private readonly store: Pick<Store, 'create' | 'update' | 'updateStatus' | 'delete'>,
   ) {}
 
   /** The resource as last seen. */
   get(key: ResourceKey): Resource | undefined {
     return this.#cache(key.kind).get(key);
+  }
+
+  /** Creates, as {@link Store.create} does. The draft MUST bear its name. */
+  create(draft: Draft & { readonly metadata: { readonly name: string; readonly namespace: string } }): Promise<Resource> {
+    const { kind, metadata } = draft;
+    return this.#cache(kind).writing({ kind, namespace: metadata.namespace, name: metadata.name }, () =>
+      this.store.create(draft),
+    );
+  }
+
+  /**
+   * Deletes the resource as it was last seen, as {@link Store.delete} does. What it is then is told by the watch.
+   * @throws StoreError Conflict if it has changed since; NotFound.
+   */
+  async delete(resource: Resource): Promise<void> {
+    const { uid, resourceVersion } = resource.metadata;
+    await this.store.delete(keyOf(resource), { uid, resourceVersion });
   }
 
   /** Writes all but the status, as {@link Store.update} does. */
@@ -98,7 +143,7 @@ export class Records {
   }
 
   /** The resources of a kind that name a Cloud. */
-  ofCloud(kind: 'VirtualMachine' | 'KeyPair', cloud: string): readonly Resource[] {
+  ofCloud(kind: 'VirtualMachine' | 'VirtualMachinePool' | 'KeyPair', cloud: string): readonly Resource[] {
     return this.caches[kind].byIndex('cloud', cloud);
   }
 
@@ -116,6 +161,29 @@ export class Records {
   /** The VirtualMachines whose user data a Secret holds. */
   virtualMachinesWithUserData(namespace: string, name: string): readonly Resource[] {
     return this.caches.VirtualMachine.byIndex('userDataSecret', `${namespace}/${name}`);
+  }
+
+  /** The VirtualMachines of a pool, by its uid. */
+  virtualMachinesOfPool(uid: string): readonly Resource[] {
+    return this.caches.VirtualMachine.byIndex('pool', uid);
+  }
+
+  /** The VirtualMachines that an assignment claims, by its uid. */
+  virtualMachinesClaimedBy(uid: string): readonly Resource[] {
+    return this.caches.VirtualMachine.byIndex('claim', uid);
+  }
+
+  /** The pools that are made from a Recipe. */
+  poolsWithRecipe(namespace: string, name: string): readonly Resource[] {
+    return this.caches.VirtualMachinePool.byIndex('recipe', `${namespace}/${name}`);
+  }
+
+  /** The resources of a kind in a namespace. */
+  inNamespace(
+    kind: 'VirtualMachine' | 'VirtualMachinePool' | 'VirtualMachineAssignment',
+    namespace: string,
+  ): readonly Resource[] {
+    return this.caches[kind].byIndex('namespace', namespace);
   }
 
   #cache(kind: string): Cache {

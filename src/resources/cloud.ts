@@ -36,8 +36,32 @@ export const cloudSpecSchema = z.strictObject({
       requestsPerSecond: z.number().positive().max(10_000).optional().describe('Calls a second at most. Default 50.'),
       inFlight: z.int().min(1).max(1024).optional().describe('Calls at once at most. Default 16.'),
       servers: z.int().min(0).max(1_000_000).optional().describe('Servers of ours at most; beyond it, none is created.'),
+      assignmentsPerNamespace: z
+        .int()
+        .min(0)
+        .max(1_000_000)
+        .optional()
+        .describe('Machines of this cloud that the assignments of one namespace may have at once; beyond it, they wait.'),
     })
     .optional(),
+  cistern: z
+    .strictObject({
+      endpoint: z
+        .string()
+        .max(2048)
+        .regex(/^https?:\/\/[!-~]+$/, 'must be an http or https URL')
+        .describe('Where it is, up to and with the version: http://cistern.example:5071/api/v1.'),
+      cloud: z.string().min(1).max(253).optional().describe('What it calls this cloud. Default: metadata.name.'),
+      credentialsRef: z
+        .strictObject({ namespace: labelName, name: resourceName })
+        .optional()
+        .describe('The Secret with the token that it demands, under the key token.'),
+      interval: duration.optional().describe('Between looks at its nodes. Default 5s.'),
+    })
+    .optional()
+    .describe(
+      'The inventory that knows which machine is free, faulty, or whose. Machines of this cloud are then assigned only as it agrees.',
+    ),
   observe: z
     .strictObject({
       interval: duration
@@ -95,6 +119,16 @@ export const cloudStatusSchema = z.strictObject({
     .strictObject({ total: counter, failed: counter, throttled: counter })
     .optional()
     .describe('Calls made by this process since it started.'),
+  cistern: z
+    .strictObject({
+      observedAt: z.string().max(40).optional(),
+      nodes: counter,
+      free: counter,
+      faulty: counter,
+      lastError: z.strictObject({ at: z.string().max(40), message: z.string().max(2048) }).optional(),
+    })
+    .optional()
+    .describe('What the inventory said when it was last looked at.'),
   lastError: z.strictObject({ at: z.string().max(40), message: z.string().max(2048) }).optional(),
 });
 

@@ -41,6 +41,8 @@ export interface KindDefinition {
   readonly schema: z.ZodObject;
   /** True: `status` is a subresource, written only through it. */
   readonly statusSubresource: boolean;
+  /** The paths of the `scale` subresource, for kinds that have one. */
+  readonly scale?: { readonly spec: string; readonly status: string; readonly selector: string };
   readonly printerColumns: readonly PrinterColumn[];
   readonly rules: readonly Rule[];
 }

@@ -1,7 +1,10 @@
+import { assignmentKind } from './assignment.js';
 import { cloudKind } from './cloud.js';
 import { eventKind, namespaceKind, secretKind } from './core.js';
 import { keyPairKind } from './key-pair.js';
 import type { KindDefinition } from './kind.js';
+import { poolKind } from './pool.js';
+import { recipeKind } from './recipe.js';
 import { virtualMachineKind } from './virtual-machine.js';
 
 /** Every kind that Dispatcher serves. Order is that of discovery. */
@@ -11,6 +14,9 @@ export const KINDS: readonly KindDefinition[] = [
   eventKind,
   cloudKind,
   virtualMachineKind,
+  poolKind,
+  assignmentKind,
+  recipeKind,
   keyPairKind,
 ];
 

@@ -97,11 +97,18 @@ export function customResourceDefinition(definition: KindDefinition): object {
           served: true,
           storage: true,
           schema: { openAPIV3Schema: structuralSchema(definition) },
-          ...(statusSubresource ? { subresources: { status: {} } } : {}),
+          ...(statusSubresource ? { subresources: { status: {}, ...scaleOf(definition) } } : {}),
           additionalPrinterColumns: definition.printerColumns,
         },
       ],
     },
+  };
+}
+
+function scaleOf({ scale }: KindDefinition): object {
+  if (!scale) return {};
+  return {
+    scale: { specReplicasPath: scale.spec, statusReplicasPath: scale.status, labelSelectorPath: scale.selector },
   };
 }
 

@@ -75,6 +75,22 @@ export const virtualMachineSpecSchema = z.strictObject({
     .enum(['Replace', 'Hold'])
     .optional()
     .describe('What a change does that the cloud cannot make in place (image, key, user data, networks). Default: Hold.'),
+  rebuilds: z
+    .int()
+    .min(0)
+    .max(1_000_000_000)
+    .optional()
+    .describe('Raised: the server is rebuilt from its image in place, and what is on its disk is lost. Default: 0.'),
+  claimRef: z
+    .strictObject({
+      name: nameReference.shape.name,
+      uid: z.string().min(1).max(64),
+      epoch: z.int().min(1),
+    })
+    .optional()
+    .describe(
+      'The VirtualMachineAssignment of this namespace that has this machine or had it last, and the epoch of that binding. Written by the controller: in no template.',
+    ),
   protected: z.boolean().optional().describe('True: it is neither deleted nor replaced until this is false.'),
   paused: z.boolean().optional().describe('True: nothing is changed and no plan is made.'),
 });
@@ -120,9 +136,17 @@ export const virtualMachineStatusSchema = z.strictObject({
       keyName: z.string().max(255).optional(),
       userDataHash: z.string().max(64).optional(),
       networks: z.string().max(4096).optional(),
+      /** The spec.rebuilds that the server has seen. */
+      rebuilds: z.int().nonnegative().optional(),
     })
     .optional(),
-  /** When the bound server was first seen running or stopped: from then on it may hold data. */
+  /** A rebuild that was asked for and whose outcome is not known. */
+  rebuild: z.strictObject({ number: z.int().min(1), at: time }).optional(),
+  assignment: z
+    .strictObject({ name: z.string().max(253), user: z.string().max(253), application: z.string().max(253) })
+    .optional()
+    .describe('The assignment that has this machine, as both of them say.'),
+  /** When the bound server was first seen running or stopped after it was made or rebuilt: from then on it may hold data. */
   builtAt: time.optional(),
   failures: z
     .strictObject({ count: z.int().nonnegative(), at: time, message: text, id: z.string().max(255).optional() })
@@ -165,6 +189,7 @@ export const virtualMachineKind: KindDefinition = {
     { name: 'Id', type: 'string', jsonPath: '.status.id', description: "The server's id in the cloud", priority: 1 },
     { name: 'Image', type: 'string', jsonPath: '.spec.image', description: 'The image', priority: 1 },
     { name: 'Flavor', type: 'string', jsonPath: '.spec.flavor', description: 'The flavor', priority: 1 },
+    { name: 'User', type: 'string', jsonPath: '.status.assignment.user', description: 'The user who has it', priority: 1 },
     { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
   ],
   rules: [

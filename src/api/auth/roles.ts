@@ -24,9 +24,12 @@ export interface Rule {
 const READ: readonly Verb[] = ['get', 'list', 'watch'];
 const OURS = ['dispatcher.dev'];
 const CORE = [''];
+/** What is declared in a namespace, but for Secrets. */
+const DECLARED = ['virtualmachines', 'virtualmachinepools', 'virtualmachineassignments', 'recipes', 'keypairs'];
+const SCALE = 'virtualmachinepools/scale';
 const STATUSES: Rule = {
   groups: OURS,
-  resources: ['virtualmachines/status', 'keypairs/status'],
+  resources: [...DECLARED.map((plural) => `${plural}/status`), SCALE],
   verbs: ['get'],
   where: 'granted',
 };
@@ -36,6 +39,7 @@ const CLOUDS: Rule = { groups: OURS, resources: ['clouds', 'clouds/status'], ver
 /** Of a Namespace its name decides; all of them are listed only by who is in all of them. */
 const OWN_NAMESPACE: Rule = { groups: CORE, resources: ['namespaces'], verbs: ['get'], where: 'granted' };
 const ALL_NAMESPACES: Rule = { groups: CORE, resources: ['namespaces'], verbs: READ, where: 'all' };
+const MANAGING: Rule = { groups: OURS, resources: [...DECLARED, SCALE], verbs: VERBS, where: 'granted' };
 const READING = [STATUSES, EVENTS, CLOUDS, OWN_NAMESPACE, ALL_NAMESPACES];
 
 /**
@@ -43,7 +47,7 @@ const READING = [STATUSES, EVENTS, CLOUDS, OWN_NAMESPACE, ALL_NAMESPACES];
  *
  * - `admin`: everything; for named namespaces, everything that is declared in them, Secrets too, but no Cloud, and no status,
  *   which says what was seen.
- * - `agent`: manages VirtualMachines and KeyPairs, reads Clouds and Events. Secrets neither read nor written.
+ * - `agent`: manages VirtualMachines, pools, assignments, recipes and KeyPairs, reads Clouds and Events. Secrets neither read nor written.
  * - `viewer`: reads all of that. No Secret.
  *
  * A kind that is not named here is for admins of all namespaces.
@@ -51,12 +55,12 @@ const READING = [STATUSES, EVENTS, CLOUDS, OWN_NAMESPACE, ALL_NAMESPACES];
 export const ROLES: Readonly<Record<RoleName, readonly Rule[]>> = {
   admin: [
     { groups: ['*'], resources: ['*'], verbs: ['*'], where: 'all' },
-    { groups: OURS, resources: ['virtualmachines', 'keypairs'], verbs: VERBS, where: 'granted' },
+    MANAGING,
     { groups: CORE, resources: ['secrets', 'events'], verbs: VERBS, where: 'granted' },
     ...READING,
   ],
-  agent: [{ groups: OURS, resources: ['virtualmachines', 'keypairs'], verbs: VERBS, where: 'granted' }, ...READING],
-  viewer: [{ groups: OURS, resources: ['virtualmachines', 'keypairs'], verbs: READ, where: 'granted' }, ...READING],
+  agent: [MANAGING, ...READING],
+  viewer: [{ groups: OURS, resources: DECLARED, verbs: READ, where: 'granted' }, ...READING],
 };
 
 /** What whoever is known may do: ask about themselves. */
