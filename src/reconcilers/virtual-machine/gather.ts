@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import type { Catalog, Resolution } from '../../clouds/catalog.js';
 import type { Connection } from '../../clouds/connection.js';
 import type { Server } from '../../clouds/driver.js';
+import type { Assignment } from '../../resources/assignment.js';
 import { type Secret, secretValues } from '../../resources/core.js';
 import type { Resource } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { cloudProblem } from '../cloud/problem.js';
 import type { Owner } from '../records.js';
+import { type Assignee, isAcknowledged } from './assignee.js';
 import type { Bound, CloudFacts, Observation, Resolved, UserData } from './observation.js';
 import { formerOwner } from './owner.js';
 import { serverName } from './verdict.js';
@@ -31,6 +33,8 @@ export interface Surroundings {
   secret(name: string): Secret | undefined;
   /** Other records of the same Cloud that are bound to the server of that id. */
   othersBoundTo(id: string): readonly Resource[];
+  /** The assignment of that name in the record's namespace, as far as its spec and status can be read. */
+  assignment(name: string): Pick<Assignment, 'metadata' | 'spec' | 'status'> | undefined;
   /** Whether a record of that uid is here. */
   hasRecord(uid: string): boolean;
 }
@@ -79,6 +83,7 @@ export function gather(
     adoptable,
     claimedBy: id === undefined ? undefined : claimant(vm, around.othersBoundTo(id)),
     userData: userDataOf(vm, around),
+    assignee: assigneeOf(vm, around),
     resolved: findings.resolved,
     held: findings.held,
     askedById: findings.askedById ?? false,
@@ -153,6 +158,14 @@ function claimant(vm: VirtualMachine, others: readonly Resource[]): string | und
     (other) => other.metadata.uid !== vm.metadata.uid && (vm.status?.id === undefined || age(other) < age(vm)),
   );
   return rival && `${rival.metadata.namespace}/${rival.metadata.name}`;
+}
+
+function assigneeOf(vm: VirtualMachine, around: Surroundings): Assignee | undefined {
+  const { claimRef } = vm.spec;
+  const assignment = claimRef && around.assignment(claimRef.name);
+  if (!assignment || !isAcknowledged(vm, assignment.metadata.uid, assignment.status ?? {})) return undefined;
+  const { user, application } = assignment.spec;
+  return { name: claimRef.name, user, application };
 }
 
 function userDataOf(vm: VirtualMachine, around: Surroundings): UserData {

@@ -1,6 +1,7 @@
 import type { Resolution } from '../../clouds/catalog.js';
 import type { OwnerTag, Server } from '../../clouds/driver.js';
 import type { Owner } from '../records.js';
+import type { Assignee } from './assignee.js';
 
 /** The cloud as far as a plan must know it. */
 export type CloudFacts =
@@ -62,6 +63,8 @@ export interface Observation {
   /** The name of another record that is bound to a server which this one is bound to or would adopt. */
   readonly claimedBy: string | undefined;
   readonly userData: UserData;
+  /** Who has the machine, if the assignment that its claim names says so too. */
+  readonly assignee: Assignee | undefined;
   /** Undefined: not looked up yet in this reconcile (see the step Resolve). */
   readonly resolved: Resolved | undefined;
   /** The token of the attempt that this very reconcile wrote down and has not sent. */

@@ -7,12 +7,15 @@ import type { Environment } from '../../environment.js';
 import { formatKey, keyOf, type Resource } from '../../resources/metadata.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
 import type { Records } from '../records.js';
+import { wantedMetadata } from './assignee.js';
 import { type Findings, resolve } from './gather.js';
 import { type Observation, ownerTag } from './observation.js';
 import { isOwnedBy, withOwnerAnnotation } from './owner.js';
-import { clip, sameStatus, withBound, withoutServer } from './status.js';
+import { clip, rebuildsOf, sameStatus, withBound, withoutRebuild, withoutServer } from './status.js';
 import type { Step } from './steps.js';
 import { FINALIZER, hasFinalizer, networksOf, SEND_WITHIN, serverName } from './verdict.js';
+
+type Rebuild = Extract<Step, { kind: 'Rebuild' }>;
 
 /** What a pass needs for its effects. */
 export interface PassTools {
@@ -106,7 +109,8 @@ export class Pass {
       this.#stored.metadata.uid,
       this.#status.applied?.attempt ?? this.#status.ledger?.token ?? '',
     );
-    const { metadata = {}, tags = [] } = this.#stored.spec;
+    const { tags = [] } = this.#stored.spec;
+    const metadata = wantedMetadata(this.#stored, observation.assignee);
     switch (step.kind) {
       case 'AskByName': {
         const servers = await driver.findServersByName(step.name, signal);
@@ -133,6 +137,8 @@ export class Pass {
         return this.#change(connection, step.id, 'resuming', () => driver.resumeServer(step.id, step.from, signal));
       case 'Resize':
         return this.#change(connection, step.id, 'resizing', () => driver.resizeServer(step.id, step.flavorId, signal));
+      case 'Rebuild':
+        return this.#rebuild(connection, step, signal);
       case 'ConfirmResize':
         return this.#change(connection, step.id, 'confirming the resize', () => driver.confirmResize(step.id, signal));
       case 'Own':
@@ -173,7 +179,7 @@ export class Pass {
           ...(spec.keyName ? { keyName: spec.keyName } : {}),
           ...(userData.kind === 'found' ? { userData: userData.text } : {}),
           ...(resolved.networks.value === undefined ? {} : { networks: resolved.networks.value }),
-          metadata: spec.metadata ?? {},
+          metadata: wantedMetadata(this.#stored, observation.assignee),
           tags: spec.tags ?? [],
         },
         ownerTag(this.installation, metadata.uid, ledger.token),
@@ -192,6 +198,24 @@ export class Pass {
     } finally {
       sending.done();
     }
+  }
+
+  /** What is asked for is durable before it is, so that whoever comes after knows that it may still begin. */
+  async #rebuild(connection: Connection, { id, number, imageId }: Rebuild, signal: AbortSignal): Promise<void> {
+    this.#status = { ...this.#status, rebuild: { number, at: this.tools.environment.now().toISOString() } };
+    await this.flush();
+    try {
+      await this.#change(connection, id, 'rebuilding', () => connection.driver.rebuildServer(id, imageId, signal));
+    } catch (error) {
+      // Refused is refused: nothing will begin.
+      if (isCloudError(error) && CLOUD_ERRORS[error.code].outcome !== 'unknown') this.#status = withoutRebuild(this.#status);
+      throw error;
+    }
+    const { builtAt: _before, ...rest } = withoutRebuild(this.#status);
+    const { image } = this.#stored.spec;
+    this.#status = { ...rest, applied: { ...rest.applied, image, imageId, rebuilds: number } };
+    // Durable at once: a rebuild that is asked for twice would be of a machine that somebody may have by then.
+    await this.flush();
   }
 
   /** A signal that is aborted with `signal`, and at that time: the driver then no longer waits to send. */
@@ -227,6 +251,7 @@ export class Pass {
         keyName: spec.keyName ?? '',
         networks: networksOf(this.#stored),
         ...(userData.kind === 'found' ? { userDataHash: userData.hash } : {}),
+        ...rebuildsOf(spec),
       },
       ...(resolved?.image.kind === 'found' ? { image: { id: resolved.image.value.id, name: resolved.image.value.name } } : {}),
       ...(resolved?.flavor.kind === 'found'

@@ -1,5 +1,6 @@
 import type { Server } from '../../clouds/driver.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { wantedMetadata } from './assignee.js';
 import type { Observation } from './observation.js';
 import { isOwnedBy } from './owner.js';
 import type { Step } from './steps.js';
@@ -11,6 +12,7 @@ import {
   type Plan,
   progressing,
   serverName,
+  soon,
   stalled,
   steps,
   type UsableCloud,
@@ -44,7 +46,7 @@ export function planPresent(vm: VirtualMachine, observation: Observation, server
       return progressing('StateUnknown', `the cloud reports no known state of server ${server.id}`, { on: 'the server' });
     default:
       if (server.task) return planTask(server, server.task, cloud, now);
-      return planStable(vm, observation, server);
+      return planStable(vm, observation, server, cloud, now);
   }
 }
 
@@ -97,10 +99,12 @@ function planFailedBuild(vm: VirtualMachine, server: Server, why: string): Plan 
   return { ...stalled('BuildFailed', `builds keep failing, the last one: ${why}`), steps: doing.steps };
 }
 
-function planStable(vm: VirtualMachine, observation: Observation, server: Server): Plan {
+function planStable(vm: VirtualMachine, observation: Observation, server: Server, cloud: UsableCloud, now: Date): Plan {
   // The record still names the owner tag that the server had elsewhere, though it bears ours: nobody has to look for that one any more.
   if (observation.former && bearsOurTag(vm, observation, server) && vm.spec.management !== 'Observe')
     return steps('Adopting', [{ kind: 'AddFinalizer' }]);
+  const rebuild = planRebuild(vm, observation, server, cloud, now);
+  if (rebuild) return rebuild;
   if (needsResolving(vm, server) && !observation.resolved) return steps('Comparing', [{ kind: 'Resolve' }]);
   const replacement = changesNeedingReplacement(vm, observation, server);
   if (replacement.length > 0 && vm.spec.onChange === 'Replace' && !vm.spec.protected && !vm.spec.adopt) {
@@ -119,6 +123,33 @@ function planStable(vm: VirtualMachine, observation: Observation, server: Server
   }
   const message = `server ${server.id} is ${server.state.toLowerCase()}, as declared`;
   return { steps: [], act: true, conditions: [condition('Ready', 'True', server.state, message)] };
+}
+
+/** A rebuild that is due. It comes before all else: what it waits for must not be handed out, and what else differs may go with it. */
+function planRebuild(
+  vm: VirtualMachine,
+  { resolved }: Observation,
+  { id }: Server,
+  { settleMs }: UsableCloud,
+  now: Date,
+): Plan | undefined {
+  const number = vm.spec.rebuilds ?? 0;
+  if (number <= (vm.status?.applied?.rebuilds ?? 0)) return undefined;
+  if (vm.spec.protected) return stalled('Protected', 'spec.protected is true: set it to false to let the rebuild go on');
+  const asked = vm.status?.rebuild;
+  const settled = new Date(Date.parse(asked?.at ?? '') + settleMs);
+  // One that was not answered may still begin: it must not do so after the machine was handed out.
+  if (asked?.number === number && now < settled)
+    return progressing('OutcomeUnknown', `a rebuild has no known outcome; it may still begin until ${settled.toISOString()}`, {
+      on: 'the settle time',
+      until: settled,
+      moving: true,
+    });
+  if (!resolved) return steps('Recycling', [{ kind: 'Resolve' }]);
+  const { image } = resolved;
+  if (image.kind !== 'found')
+    return stalled('ReferenceNotFound', `spec.image: ${image.message}`, { on: 'image', until: soon(now) });
+  return steps('Recycling', [{ kind: 'Rebuild', id, number, imageId: image.value.id }]);
 }
 
 function needsResolving(vm: VirtualMachine, server: Server): boolean {
@@ -168,7 +199,7 @@ function corrections(vm: VirtualMachine, observation: Observation, server: Serve
   if (server.state === 'Paused' || server.state === 'Suspended') return { list: [{ kind: 'Resume', id, from: server.state }] };
   const list: Step[] = [];
   if (server.name !== serverName(vm)) list.push({ kind: 'Rename', id, from: server.name, to: serverName(vm) });
-  const metadata = differences(server.metadata, spec.metadata ?? {});
+  const metadata = differences(server.metadata, wantedMetadata(vm, observation.assignee));
   const tags = server.tags ? differences(asRecord(server.tags), asRecord(spec.tags ?? [])) : undefined;
   if (!bearsOurTag(vm, observation, server)) {
     // One step: which part of the tag is missing is not known, so that after one alone nothing would seem to have changed.

@@ -6,13 +6,14 @@ import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
 import type { Environment } from '../../environment.js';
 import { formatKey, keyOf, type Resource, type ResourceKey } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { readAssignment } from '../assignment/input.js';
 import type { Records } from '../records.js';
 import { cloudFacts, gather, type Surroundings } from './gather.js';
 import { readVirtualMachine, type VirtualMachineInput } from './input.js';
 import type { Observation } from './observation.js';
 import { Pass } from './pass.js';
 import { plan } from './plan.js';
-import { failureConditions, sameStatus, withConditions, withPlan, withServer } from './status.js';
+import { failureConditions, sameStatus, withAssignee, withConditions, withPlan, withServer } from './status.js';
 import { describeStep, type Step } from './steps.js';
 import type { Plan } from './verdict.js';
 
@@ -115,8 +116,9 @@ export class VirtualMachineReconciler implements Reconciler {
     connection: Connection | undefined,
   ): Promise<Outcome> {
     const now = this.tools.environment.now();
-    const { bound } = observation;
-    const status = bound.kind === 'present' ? withServer(pass.vm.status ?? {}, bound.server, bound.asOf) : (pass.vm.status ?? {});
+    const { bound, assignee } = observation;
+    const known = withAssignee(pass.vm.status ?? {}, assignee);
+    const status = bound.kind === 'present' ? withServer(known, bound.server, bound.asOf) : known;
     pass.status = withPlan({ ...pass.vm, status }, made, now);
     if (made.conditions.length > 0) await pass.flush();
     const { wait } = made;
@@ -143,6 +145,10 @@ export class VirtualMachineReconciler implements Reconciler {
       installation,
       secret: (name) => records.secret(vm.metadata.namespace ?? '', name),
       hasRecord: (uid) => records.virtualMachineWithUid(uid) !== undefined,
+      assignment: (name) => {
+        const stored = records.get({ kind: 'VirtualMachineAssignment', namespace: vm.metadata.namespace ?? '', name });
+        return stored && readAssignment(stored);
+      },
       othersBoundTo: (id) => records.virtualMachinesBoundTo(vm.spec.cloudRef.name, id),
     };
   }

@@ -3,6 +3,7 @@ import { CLOUD_ERRORS, type CloudError } from '../../clouds/errors.js';
 import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
 import { sameJson } from '../../resources/same-json.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
+import type { Assignee } from './assignee.js';
 import type { UserData } from './observation.js';
 import { describeStep, type Step } from './steps.js';
 import { condition, networksOf, type Plan } from './verdict.js';
@@ -19,7 +20,7 @@ export function clip(text: string): string {
 /** The status with what the cloud says of the bound server. */
 export function withServer(status: VirtualMachineStatus, server: Server, asOf: Date): VirtualMachineStatus {
   const { failures, ...rest } = status;
-  const built = server.state === 'Running' || server.state === 'Stopped';
+  const built = (server.state === 'Running' || server.state === 'Stopped') && server.task === undefined;
   return {
     ...(built ? rest : status),
     state: server.state,
@@ -52,6 +53,7 @@ export function withBound(vm: VirtualMachine, server: Server, adopted: boolean, 
     networks: networksOf(vm),
     keyName: server.keyName ?? (adopted ? (vm.spec.keyName ?? '') : ''),
     ...(userData.kind === 'found' ? { userDataHash: userData.hash } : {}),
+    ...rebuildsOf(vm.spec),
   };
   const applied = {
     ...(known ? status.applied : asDeclared),
@@ -62,9 +64,27 @@ export function withBound(vm: VirtualMachine, server: Server, adopted: boolean, 
   return { ...status, id: server.id, applied };
 }
 
+/** The rebuilds that a new server counts as having seen. */
+export function rebuildsOf({ rebuilds }: VirtualMachine['spec']): { rebuilds?: number } {
+  return rebuilds === undefined ? {} : { rebuilds };
+}
+
+/** The status without a rebuild that was asked for: it has begun, or was refused. */
+export function withoutRebuild({ rebuild: _asked, ...status }: VirtualMachineStatus): VirtualMachineStatus {
+  return status;
+}
+
+/** The status with who has the machine. */
+export function withAssignee(
+  { assignment: _before, ...status }: VirtualMachineStatus,
+  assignee: Assignee | undefined,
+): VirtualMachineStatus {
+  return assignee ? { ...status, assignment: { ...assignee } } : status;
+}
+
 /** The status after the bound server was found gone: its attempt is closed, so that another may be made. */
 export function withoutServer(status: VirtualMachineStatus, why: string): VirtualMachineStatus {
-  const { id, state, addresses, builtAt, applied, ledger, ...rest } = status;
+  const { id, state, addresses, builtAt, applied, ledger, rebuild, ...rest } = status;
   if (!ledger) return rest;
   const closes = applied?.attempt === undefined || applied.attempt === ledger.token;
   return { ...rest, ledger: closes ? { ...ledger, closed: clip(`server ${id}: ${why}`) } : ledger };

@@ -26,6 +26,8 @@ export type Step =
   | { readonly kind: 'Resume'; readonly id: string; readonly from: 'Paused' | 'Suspended' }
   | { readonly kind: 'ConfirmResize'; readonly id: string }
   | { readonly kind: 'Resize'; readonly id: string; readonly flavorId: string; readonly detail: string }
+  /** Installs the image anew, in place: `number` is the spec.rebuilds that it is for. What is on the disk is lost. */
+  | { readonly kind: 'Rebuild'; readonly id: string; readonly number: number; readonly imageId: string }
   | { readonly kind: 'Rename'; readonly id: string; readonly from: string; readonly to: string }
   | { readonly kind: 'SetMetadata'; readonly id: string; readonly detail: string }
   | { readonly kind: 'SetTags'; readonly id: string; readonly detail: string };
@@ -74,6 +76,8 @@ export function describeStep(step: Step): string {
       return `confirm the resize of server ${step.id}`;
     case 'Resize':
       return `resize server ${step.id}: ${step.detail}`;
+    case 'Rebuild':
+      return `rebuild server ${step.id} from image ${step.imageId}, for spec.rebuilds ${step.number}`;
     case 'Rename':
       return `rename server ${step.id} from "${step.from}" to "${step.to}"`;
     case 'SetMetadata':

@@ -86,6 +86,7 @@ function seen(
     adoptable: [],
     claimedBy: undefined,
     userData: { kind: 'none' },
+    assignee: undefined,
     resolved: RESOLVED,
     held: undefined,
     askedById: false,
@@ -118,6 +119,64 @@ interface Case {
 }
 
 const CASES: readonly Case[] = [
+  // given back, and given to others
+  {
+    reason: 'a rebuild that was asked for comes before anything else',
+    given: { spec: { rebuilds: 2, powerState: 'Stopped' }, status: { ...BOUND, applied: { ...APPLIED, rebuilds: 1 } } },
+    seen: seen(present()),
+    steps: ['Rebuild'],
+    ready: 'Recycling',
+  },
+  {
+    reason: 'the image is looked up before a rebuild',
+    given: { spec: { rebuilds: 1 }, status: BOUND },
+    seen: seen({ ...present(), resolved: undefined }),
+    steps: ['Resolve'],
+    ready: 'Recycling',
+  },
+  {
+    reason: 'a server that was made since counts as rebuilt',
+    given: { spec: { rebuilds: 2 }, status: { ...BOUND, applied: { ...APPLIED, rebuilds: 2 } } },
+    seen: seen(present()),
+    steps: [],
+    ready: 'Running',
+  },
+  {
+    reason: 'a rebuild without an answer may still begin: nothing is asked for, and the machine is not ready',
+    given: { spec: { rebuilds: 1 }, status: { ...BOUND, rebuild: { number: 1, at: at(-29).toISOString() } } },
+    seen: seen(present()),
+    steps: [],
+    ready: 'OutcomeUnknown',
+  },
+  {
+    reason: 'after the settle time it is asked for again',
+    given: { spec: { rebuilds: 1 }, status: { ...BOUND, rebuild: { number: 1, at: at(-31).toISOString() } } },
+    seen: seen(present()),
+    steps: ['Rebuild'],
+  },
+  {
+    reason: 'what is protected is not rebuilt',
+    given: { spec: { rebuilds: 1, protected: true }, status: BOUND },
+    seen: seen(present()),
+    steps: [],
+    ready: 'Protected',
+    stalled: true,
+  },
+  {
+    reason: 'who has the machine is written into the metadata, beside what is declared',
+    given: { spec: { metadata: { role: 'web' } }, status: BOUND },
+    seen: seen({
+      ...present({ metadata: { role: 'web' } }),
+      assignee: { name: 'alice', user: 'alice', application: 'galaxy' },
+    }),
+    steps: ['SetMetadata'],
+  },
+  {
+    reason: 'and taken out of it when nobody has it any more',
+    given: { status: BOUND },
+    seen: seen(present({ metadata: { 'assigned-user': 'alice', 'assigned-application': 'galaxy' } })),
+    steps: ['SetMetadata'],
+  },
   // creating exactly one
   {
     reason: 'a new record is held before anything is made',
