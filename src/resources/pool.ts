@@ -36,7 +36,10 @@ export const poolSpecSchema = z.strictObject({
   parameters: parametersSchema.optional().describe("Values for the recipe's parameters."),
   template: z
     .strictObject({
-      labels: labelsSchema.optional().describe('Labels of its VirtualMachines, beside those of the pool.'),
+      labels: labelsSchema
+        .meta({ maxProperties: 64 })
+        .optional()
+        .describe('Labels of its VirtualMachines, beside those of the pool.'),
       spec: z.strictObject({ image, flavor, keyName, networks, userData, userDataFrom, metadata, tags }),
     })
     .optional()
