@@ -11,7 +11,10 @@ export const userName = z
   .string()
   .min(1)
   .max(253)
-  .regex(/^[^\s\p{Cc}](?:[^\p{Cc}]*[^\s\p{Cc}])?$/u, 'must be without control characters, and not begin or end with a space');
+  .regex(
+    /^[^\p{Z}\p{Cc}](?:[^\p{Cc}]*[^\p{Z}\p{Cc}])?$/u,
+    'must be without control characters, and not begin or end with a space',
+  );
 
 export const assignmentSpecSchema = z.strictObject({
   user: userName.describe('Whom the machine is for. Cannot be changed.'),
