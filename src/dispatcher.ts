@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { CisternClient } from './cistern/client.js';
 import type { Server } from './clouds/driver.js';
 import type { ObserverListener } from './clouds/observer.js';
 import { Cache, type Change } from './controllers/cache.js';
@@ -14,6 +15,7 @@ import type { Environment } from './environment.js';
 import { DispatcherMetrics, isReady } from './metrics.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
+import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
 import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
 import { INDEXES, Records } from './reconcilers/records.js';
 import { SecretReconciler } from './reconcilers/secret/reconciler.js';
@@ -29,6 +31,8 @@ export interface DispatcherOptions {
   /** This installation's id: part of every owner tag, the same for all replicas and for ever. */
   readonly installation: string;
   readonly makeDriver: DriverFactory;
+  /** Default: makes clients that speak HTTP to the Cisterns that Clouds name. */
+  readonly makeCistern?: CisternFactory;
   /** VirtualMachines worked on at once. Default 64. */
   readonly concurrency?: number;
   readonly metrics?: Registry;
@@ -69,6 +73,16 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     log,
   );
   const metrics = options.metrics && new DispatcherMetrics(options.metrics, () => observations(caches.Cloud, connections));
+  const inventories = new Inventories({
+    makeCistern: options.makeCistern ?? ((given) => new CisternClient(given)),
+    records,
+    listener: {
+      machinesChanged: inventoryChanged,
+      healthChanged: (cloud) => clouds.enqueue({ kind: 'Cloud', namespace: '', name: cloud }),
+    },
+    environment,
+    log,
+  });
   const connection = (cloud: string) => connections.get(cloud);
   const controller = (name: string, reconciler: Reconciler, workers: number) =>
     new Controller({ name, reconciler, workers, environment, log, ...(engineMetrics ? { metrics: engineMetrics } : {}) });
@@ -79,7 +93,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new VirtualMachineReconciler({ ...tools, forget: (key) => connections.forget(key) }),
     concurrency,
   );
-  const clouds = controller('cloud', new CloudReconciler({ ...tools, connections }), 4);
+  const clouds = controller('cloud', new CloudReconciler({ ...tools, connections, inventories }), 4);
   const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
   const secrets = controller('secret', new SecretReconciler({ records }), 2);
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
@@ -117,6 +131,13 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
           if (!isReady(resource)) keyPairs.enqueue(keyOf(resource), 'resync');
       },
     };
+  }
+
+  /** What the inventory of a Cloud says of these machines is another thing than before: whoever acts on it is to look anew. */
+  function inventoryChanged(_cloud: string, machines: readonly Resource[]): void {
+    for (const _machine of machines) {
+      // Nobody acts on it yet.
+    }
   }
 
   for (const [kind, cache] of Object.entries(caches)) {
@@ -160,7 +181,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         for (const resource of listOf(caches, kind)) own.enqueue(keyOf(resource), laneOf(resource));
       }
       await running;
-      await connections.close();
+      await Promise.all([connections.close(), inventories.close()]);
     },
   };
   const examining: Runnable = {
