@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { CisternClient } from './cistern/client.js';
 import type { Server } from './clouds/driver.js';
 import type { ObserverListener } from './clouds/observer.js';
 import { Cache, type Change } from './controllers/cache.js';
@@ -16,9 +17,8 @@ import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
 import { Stock } from './reconcilers/assignment/stock.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
-import type { InventoryPort } from './reconcilers/inventory/view.js';
+import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
 import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
-import { FAULTY_ANNOTATION } from './reconcilers/pool/standing.js';
 import { INDEXES, Records } from './reconcilers/records.js';
 import { SecretReconciler } from './reconcilers/secret/reconciler.js';
 import { VirtualMachineReconciler } from './reconcilers/virtual-machine/reconciler.js';
@@ -33,6 +33,8 @@ export interface DispatcherOptions {
   /** This installation's id: part of every owner tag, the same for all replicas and for ever. */
   readonly installation: string;
   readonly makeDriver: DriverFactory;
+  /** Default: makes clients that speak HTTP to the Cisterns that Clouds name. */
+  readonly makeCistern?: CisternFactory;
   /** VirtualMachines worked on at once. Default 64. */
   readonly concurrency?: number;
   readonly metrics?: Registry;
@@ -75,6 +77,16 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     log,
   );
   const metrics = options.metrics && new DispatcherMetrics(options.metrics, () => observations(caches.Cloud, connections));
+  const inventories = new Inventories({
+    makeCistern: options.makeCistern ?? ((given) => new CisternClient(given)),
+    records,
+    listener: {
+      machinesChanged: inventoryChanged,
+      healthChanged: (cloud) => clouds.enqueue({ kind: 'Cloud', namespace: '', name: cloud }),
+    },
+    environment,
+    log,
+  });
   const connection = (cloud: string) => connections.get(cloud);
   const controller = (name: string, reconciler: Reconciler, workers: number) =>
     new Controller({ name, reconciler, workers, environment, log, ...(engineMetrics ? { metrics: engineMetrics } : {}) });
@@ -85,21 +97,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new VirtualMachineReconciler({ ...tools, forget: (key) => connections.forget(key) }),
     concurrency,
   );
-  const clouds = controller('cloud', new CloudReconciler({ ...tools, connections }), 4);
+  const clouds = controller('cloud', new CloudReconciler({ ...tools, connections, inventories }), 4);
   const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
   const secrets = controller('secret', new SecretReconciler({ records }), 2);
-  const inventories: InventoryPort = {
-    view: ({ metadata }) => {
-      const why = metadata.annotations?.[FAULTY_ANNOTATION];
-      return {
-        opinion: why === undefined ? { kind: 'none' } : { kind: 'faulty', why },
-        holder: { kind: 'none' },
-        activeAt: undefined,
-      };
-    },
-    assign: async () => undefined,
-    release: async () => undefined,
-  };
   const stock = new Stock({ records, inventories, environment, digestOf: () => undefined });
   const assignments = controller(
     'virtualmachineassignment',
@@ -144,6 +144,15 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     };
   }
 
+  /** What the inventory of a Cloud says of these machines is another thing than before. */
+  function inventoryChanged(_cloud: string, machines: readonly Resource[]): void {
+    stock.changed();
+    for (const machine of machines) {
+      for (const key of assignmentOf(machine)) assignments.enqueue(key);
+      wakeQueue(machine);
+    }
+  }
+
   // First of all: whoever is woken by a change must not see what followed from the state before it.
   for (const kind of STOCK_KINDS) caches[kind].onChange(() => stock.changed());
   for (const [kind, cache] of Object.entries(caches)) {
@@ -160,16 +169,17 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     unlessOwn(({ metadata }) => records.ofCloud('KeyPair', metadata.name).map(keyOf)),
     'resync',
   );
-  const wakeQueue = batched(environment, (namespace) => {
+  const wakeNamespace = batched(environment, (namespace) => {
     const { offered, moved } = stock.concerned(namespace);
     for (const assignment of offered) assignments.enqueue(keyOf(assignment));
     for (const assignment of moved) assignments.enqueue(keyOf(assignment), 'resync');
   });
-  for (const kind of STOCK_KINDS)
-    caches[kind].onChange(({ previous, current }) => {
-      const { namespace = '' } = (current ?? previous)?.metadata ?? {};
-      if (manager.leading && records.inNamespace('VirtualMachineAssignment', namespace).length > 0) wakeQueue(namespace);
-    });
+  /** Who waits may be offered something else now. */
+  function wakeQueue(changed: Resource | undefined): void {
+    const { namespace = '' } = changed?.metadata ?? {};
+    if (manager.leading && records.inNamespace('VirtualMachineAssignment', namespace).length > 0) wakeNamespace(namespace);
+  }
+  for (const kind of STOCK_KINDS) caches[kind].onChange(({ previous, current }) => wakeQueue(current ?? previous));
   assignments.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(assignmentOf));
   machines.follow(caches.VirtualMachineAssignment, ({ previous, current }) => [previous, current].flatMap(machineOf));
   machines.follow(
@@ -199,7 +209,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         for (const resource of listOf(caches, kind)) own.enqueue(keyOf(resource), laneOf(resource));
       }
       await running;
-      await connections.close();
+      await Promise.all([connections.close(), inventories.close()]);
     },
   };
   const examining: Runnable = {
