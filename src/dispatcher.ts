@@ -113,7 +113,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new AssignmentReconciler({ ...tools, stock, inventories }),
     concurrency,
   );
-  const pools = controller('virtualmachinepool', new PoolReconciler(sight), 4);
+  const pools = controller(
+    'virtualmachinepool',
+    new PoolReconciler({ ...sight, release: (machine, signal) => inventories.release(machine, signal) }),
+    4,
+  );
   const recipes = controller('recipe', new RecipeReconciler(tools), 2);
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
     VirtualMachine: machines,
@@ -327,7 +331,11 @@ function laneOf({ metadata, status }: Resource): Lane {
 /** A change of the declaration is looked at now; a status that somebody else wrote, in a while: two who differ must not race. */
 function followOwnKind(controller: Controller, change: Change): void {
   const { previous, current, own } = change;
-  if (own) return;
+  // A reconciler that writes its own resource knows of it. One that writes another's declaration makes work for the other.
+  const toldNothing =
+    previous?.metadata.generation === current?.metadata.generation &&
+    previous?.metadata.deletionTimestamp === current?.metadata.deletionTimestamp;
+  if (own && toldNothing) return;
   const sameDeclaration =
     previous !== undefined &&
     current !== undefined &&

@@ -61,7 +61,9 @@ export class StockWorld extends World {
     if (!cistern) return;
     cistern.away = false;
     cistern.lostReply = 0;
+    // In the end it says what the cloud says.
     cistern.faulty.clear();
+    for (const { id, state } of this.cloud.alive()) if (state === 'Error') cistern.faulty.add(id);
   }
 
   protected override watch(): boolean {

@@ -51,8 +51,10 @@ export function plan(assignment: Assignment, observation: Observation, now: Date
   if (expiry && expiry.at <= now) return { steps: [{ kind: 'End', why: expiry.why }], conditions: [] };
 
   const failure = failureOf(status, observation.bound);
-  const { bound } = observation;
-  if (failure?.lost && spec.onFailure !== 'Hold' && status.virtualMachine)
+  const { bound, served } = observation;
+  // One that is faulty beyond dispute is kept while another is at hand, and no longer: it may take the very room that another needs.
+  const useless = failure && (failure.lost || (!failure.disputed && served?.kind !== 'offered'));
+  if (useless && spec.onFailure !== 'Hold' && status.virtualMachine)
     return working(failure.reason, [{ kind: 'Lose', name: status.virtualMachine.name, why: failure.why }]);
   const returned = returnStrays(assignment, observation);
   const made = () => {
@@ -99,11 +101,11 @@ function planBound(user: string, { vm, holder }: Held): Plan {
 
 /** No machine serves: take up a claim that was made, or make one, or wait. */
 function planUnbound(assignment: Assignment, observation: Observation, failure: Failure | undefined): Plan {
-  const { metadata, spec, status = {} } = assignment;
+  const { metadata, status = {} } = assignment;
   const { served, obstacle, soonest } = observation;
   const epoch = (status.epoch ?? 0) + 1;
   const [claim] = observation.claims.filter((held) => isAhead(held, status) && !held.vm.metadata.deletionTimestamp);
-  if (claim) return planClaimed(spec.user, claim, failure);
+  if (claim) return planClaimed(assignment, claim, failure);
   if (obstacle) return { ...stalled(obstacle.reason, obstacle.message), ...(soonest ? { until: soonest } : {}) };
   if (served?.kind === 'offered') {
     const hold: Step[] = metadata.finalizers?.includes(FINALIZER) ? [] : [{ kind: 'AddFinalizer' }];
@@ -119,10 +121,15 @@ function planUnbound(assignment: Assignment, observation: Observation, failure: 
 }
 
 /** A machine bears the claim for the next epoch. */
-function planClaimed(user: string, { vm, verdict, holder }: Held, failure: Failure | undefined): Plan {
+function planClaimed(assignment: Assignment, held: Held, failure: Failure | undefined): Plan {
+  const { vm, verdict, holder } = held;
+  const { user } = assignment.spec;
   const epoch = vm.spec.claimRef?.epoch ?? 1;
   const unfit: Step = { kind: 'GiveBack', vm, how: { kind: 'Clear' } };
-  if (verdict.kind !== 'sound') return working('Claiming', [unfit]);
+  if (verdict.kind !== 'sound') {
+    const toTell = holder.kind === 'user' && holder.user === user && !held.released;
+    return working('Claiming', toTell ? [{ kind: 'TellReleased', vm }, unfit] : [unfit]);
+  }
   switch (holder.kind) {
     case 'unknown':
       return progressing('InventoryUnknown', `VirtualMachine ${vm.metadata.name} is claimed; ${holder.why}`);
@@ -176,7 +183,8 @@ function giveBackAll(assignment: Assignment, claims: readonly Held[]): { steps: 
       disputes.push(`VirtualMachine ${vm.metadata.name} is not given back: ${how.why}`);
       continue;
     }
-    const toTell = (holder.kind === 'user' && holder.user === spec.user) || (holder.kind === 'unknown' && used);
+    // It may have been told before a kill, or before it fell silent.
+    const toTell = (holder.kind === 'user' && holder.user === spec.user) || holder.kind === 'unknown';
     if (toTell && !released) steps.push({ kind: 'TellReleased', vm });
     steps.push({ kind: 'GiveBack', vm, how });
   }

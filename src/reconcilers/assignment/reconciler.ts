@@ -119,7 +119,7 @@ export class AssignmentReconciler implements Reconciler {
         pass.released.add(step.vm.metadata.uid);
         return;
       case 'GiveBack':
-        await reclaim(step.vm, step.how, records);
+        await reclaim(step.vm, step.how, spec.user, records);
         if (step.how.kind === 'Delete') pass.deleted.add(step.vm.metadata.uid);
         return;
       case 'Bind':

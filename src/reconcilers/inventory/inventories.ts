@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { CisternClient, CisternClientOptions } from '../../cistern/client.js';
-import { CisternError } from '../../cistern/errors.js';
+import { CISTERN_ERRORS, CisternError, isCisternError } from '../../cistern/errors.js';
 import { CisternInventory } from '../../cistern/inventory.js';
 import { type CisternNode, type CisternReceipt, isFree } from '../../cistern/protocol.js';
 import type { Environment } from '../../environment.js';
@@ -116,8 +116,15 @@ export class Inventories implements InventoryPort {
     if (found.kind === 'undeclared') return;
     if (found.kind === 'unlisted') throw new CisternError('Refused', found.why);
     const { cistern } = found.entry;
-    await this.#change(vm, found, (hostname) => cistern.assign({ hostname, user, vmType: application }, signal));
-    this.#note(vm, found, (node) => ({ ...withoutUser(node), user, application }));
+    const taken = () => this.#note(vm, found, (node) => ({ ...withoutUser(node), user, application }));
+    try {
+      await this.#change(vm, found, (hostname) => cistern.assign({ hostname, user, vmType: application }, signal));
+    } catch (error) {
+      // It may have done it: until a look that begins later says otherwise, the user counts as having it.
+      if (isCisternError(error) && CISTERN_ERRORS[error.code].outcome === 'unknown') taken()?.lookNow();
+      throw error;
+    }
+    taken();
   }
 
   /** Nothing happens for a machine that is not listed. @throws CisternError: `Unreachable` also while that is not known. */
@@ -150,6 +157,7 @@ export class Inventories implements InventoryPort {
     const cistern = makeCistern({ endpoint: spec.endpoint, cloud: spec.cloud ?? cloud, token, environment });
     const stop = new AbortController();
     let stale = true;
+    let failing = false;
     const inventory: CisternInventory = new CisternInventory(cistern, settingsOf(spec), environment, log, {
       nodesChanged: (ids) =>
         listener.machinesChanged(
@@ -158,9 +166,11 @@ export class Inventories implements InventoryPort {
         ),
       healthChanged: () => {
         listener.healthChanged(cloud);
-        const before = stale;
+        const before = { stale, failing };
         stale = inventory.stale(environment.now());
-        if (stale !== before) this.#allChanged(cloud);
+        failing = inventory.health.error !== undefined;
+        // What failed may have grown stale between two looks, when nobody was told.
+        if (stale !== before.stale || failing !== before.failing) this.#allChanged(cloud);
       },
     });
     const running = inventory.run(stop.signal);

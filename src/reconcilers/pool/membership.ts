@@ -7,6 +7,9 @@ export const POOL_LABEL = 'dispatcher.dev/pool';
 /** A digest of what a machine was made from: another one than that of its pool's present template means that it is outdated. */
 export const MADE_FROM_ANNOTATION = 'dispatcher.dev/made-from';
 
+/** The user who had a machine last: an inventory that still says so is told that nobody has it. */
+export const LAST_USER_ANNOTATION = 'dispatcher.dev/last-user';
+
 const KIND = 'VirtualMachinePool';
 
 /** The reference that makes a machine a pool's. */

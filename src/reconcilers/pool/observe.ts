@@ -80,7 +80,8 @@ export async function observe(
     const { making } = recipes;
     const outdated = making !== undefined && vm.metadata.annotations?.[MADE_FROM_ANNOTATION] !== making.digest;
     const abandoned = standing === 'Claimed' && (await isAbandoned(vm, sight));
-    members.push({ vm, standing, verdict: verdictOf(vm, opinion), outdated, abandoned });
+    const user = opinion.kind === 'taken' ? opinion.user : undefined;
+    members.push({ vm, standing, verdict: verdictOf(vm, opinion), outdated, abandoned, user });
   }
   return {
     wanted,

@@ -1,6 +1,7 @@
 import type { ProposedCondition } from '../../resources/conditions.js';
 import type { Pool, PoolStatus } from '../../resources/pool.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { LAST_USER_ANNOTATION } from './membership.js';
 import { planReclaim, type Reclaim } from './reclaim.js';
 import type { Standing, Verdict } from './standing.js';
 
@@ -20,6 +21,8 @@ export interface Member {
   readonly outdated: boolean;
   /** True if it bears a claim, and the assignment that it names is certainly gone. */
   readonly abandoned: boolean;
+  /** Who has it by the inventory; undefined: nobody, or it does not say. */
+  readonly user: string | undefined;
 }
 
 /** Why no machine can be made. Reason and message are those of a condition. */
@@ -46,6 +49,8 @@ export type PoolStep =
   | { readonly kind: 'Create'; readonly name: string; readonly powerState: 'Running' | 'Stopped' }
   | { readonly kind: 'SetPower'; readonly vm: VirtualMachine; readonly to: 'Running' | 'Stopped' }
   | { readonly kind: 'GiveBack'; readonly vm: VirtualMachine; readonly how: Reclaim }
+  /** Tells the inventory that nobody has a machine: it was told so before, or is to be, and says otherwise. */
+  | { readonly kind: 'TellReleased'; readonly vm: VirtualMachine }
   | { readonly kind: 'Delete'; readonly vm: VirtualMachine; readonly reason: DeleteReason; readonly why: string };
 
 /** Why a machine is deleted: the reason of the event. */
@@ -128,6 +133,7 @@ function planPresent(pool: Pool, seen: PoolObservation): { steps: PoolStep[]; st
 
   const steps: PoolStep[] = [
     ...members.filter(({ abandoned }) => abandoned).map((member) => giveBack(member, reclaim)),
+    ...members.filter(isForgotten).map(({ vm }): PoolStep => ({ kind: 'TellReleased', vm })),
     ...faulty.map(({ vm, verdict }) => remove(vm, 'DeletedFaulty', verdict.kind === 'sound' ? '' : verdict.why)),
     ...removed.map(({ vm }) => remove(vm, 'ScaledDown', 'there are more than are wanted')),
     ...[...rolls, ...rolling].map(({ vm }) => remove(vm, 'DeletedOutdated', 'it was made from what the template was before')),
@@ -142,6 +148,11 @@ function planPresent(pool: Pool, seen: PoolObservation): { steps: PoolStep[]; st
         ? `maxSize is ${maxSize} and maxUnavailable 0: there is no room for a new machine before an old one goes`
         : undefined;
   return { steps, stuck };
+}
+
+/** What an inventory says a user has who gave it back. */
+function isForgotten({ vm, standing, user }: Member): boolean {
+  return standing === 'Coming' && user !== undefined && vm.metadata.annotations?.[LAST_USER_ANNOTATION] === user;
 }
 
 /** What is outdated and serves nobody: it goes at once. */
@@ -290,9 +301,12 @@ function paused({ free, wanted }: PoolCounts): ProposedCondition {
 
 /** Shown while cloud and inventory disagree on a machine that nobody has. */
 function conflictOf({ members }: Pick<PoolObservation, 'members'>): ProposedCondition[] {
-  const disputed = members.flatMap(({ vm, verdict, standing, abandoned }) =>
-    verdict.kind === 'disputed' && (standing === 'Faulty' || abandoned) ? [`${vm.metadata.name}: ${verdict.why}`] : [],
-  );
+  const disputed = members.flatMap(({ vm, verdict, standing, abandoned, user }) => {
+    const { name } = vm.metadata;
+    if (verdict.kind === 'disputed' && (standing === 'Faulty' || abandoned)) return [`${name}: ${verdict.why}`];
+    if (standing !== 'Coming' || user === undefined) return [];
+    return [`${name}: the inventory says that "${user}" has it, and no assignment does`];
+  });
   if (disputed.length === 0) return [];
   return [{ type: 'ObservationsConflict', status: 'True', reason: 'CloudAndInventoryDisagree', message: listed(disputed) }];
 }

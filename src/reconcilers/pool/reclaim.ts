@@ -1,6 +1,6 @@
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Records } from '../records.js';
-import { withoutPool } from './membership.js';
+import { LAST_USER_ANNOTATION, withoutPool } from './membership.js';
 import type { Verdict } from './standing.js';
 
 /** What becomes of a machine that is given back. */
@@ -32,13 +32,16 @@ export function planReclaim(policy: ReleasePolicy, { verdict, outdated, used }: 
 
 /**
  * Gives a machine back. Each is one write, made only on the machine as it was last seen.
+ * @param user who had it, or may have had it by the inventory; undefined if that is not known any more.
  * @throws StoreError Conflict if it has changed since.
  */
-export async function reclaim(vm: VirtualMachine, { kind }: Reclaim, records: Records): Promise<void> {
+export async function reclaim(vm: VirtualMachine, { kind }: Reclaim, user: string | undefined, records: Records): Promise<void> {
   if (kind === 'Hold') return;
   if (kind === 'Delete') return records.delete(vm);
   const { claimRef: _ended, ...spec } = vm.spec;
-  const free = { ...vm, spec };
+  const { metadata } = vm;
+  const annotations = { ...metadata.annotations, ...(user === undefined ? {} : { [LAST_USER_ANNOTATION]: user }) };
+  const free = { ...vm, metadata: { ...metadata, annotations }, spec };
   if (kind === 'Keep') await records.update(withoutPool(free));
   if (kind === 'Clear') await records.update(free);
   if (kind === 'Recycle') await records.update({ ...free, spec: { ...spec, rebuilds: (spec.rebuilds ?? 0) + 1 } });

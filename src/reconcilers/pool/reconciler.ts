@@ -6,6 +6,7 @@ import { mergeConditions, type ProposedCondition } from '../../resources/conditi
 import type { Resource, ResourceKey } from '../../resources/metadata.js';
 import type { Pool, PoolStatus } from '../../resources/pool.js';
 import { sameJson } from '../../resources/same-json.js';
+import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { isStoreError } from '../../store/errors.js';
 import { checkPool } from './input.js';
 import type { Making } from './made-from.js';
@@ -30,6 +31,8 @@ const RECHECK_MS = 600_000;
 export interface PoolTools extends Sight {
   readonly events: Pick<Recorder, 'record'>;
   readonly environment: Environment;
+  /** Tells the inventory of a machine's Cloud that nobody has it. @throws CisternError. */
+  release(vm: VirtualMachine, signal: AbortSignal): Promise<void>;
 }
 
 /** Keeps the machines of each VirtualMachinePool: their records only, since each record sees to its own server. */
@@ -126,7 +129,7 @@ class Work {
       for (let index = 0; index < others.length && !signal.aborted; index += AT_ONCE) {
         const results = await Promise.allSettled(
           others.slice(index, index + AT_ONCE).map(async (step) => {
-            if (await this.#take(step)) done.push(step);
+            if (await this.#take(step, signal)) done.push(step);
           }),
         );
         for (const result of results) if (result.status === 'rejected') throw result.reason;
@@ -137,7 +140,7 @@ class Work {
   }
 
   /** @returns false if it was refused since the machine is not what it was. */
-  async #take(step: PoolStep): Promise<boolean> {
+  async #take(step: PoolStep, signal: AbortSignal): Promise<boolean> {
     const { records } = this.tools;
     try {
       switch (step.kind) {
@@ -149,8 +152,12 @@ class Work {
           break;
         case 'GiveBack':
           if (step.how.kind === 'Hold') return false;
-          await reclaim(step.vm, step.how, records);
+          await this.tools.release(step.vm, signal);
+          await reclaim(step.vm, step.how, undefined, records);
           if (step.how.kind === 'Delete') this.deleted.add(step.vm.metadata.uid);
+          break;
+        case 'TellReleased':
+          await this.tools.release(step.vm, signal);
           break;
         case 'Delete':
           await records.delete(step.vm);
