@@ -8,6 +8,8 @@ import { virtualMachineSpecSchema } from './virtual-machine.js';
 
 /** Its machines are `NAME-0` to `NAME-9999`, which is also their host name: 63 characters at most. */
 const LONGEST_NAME = 58;
+/** What a server adds to `generateName`. */
+const GENERATED = 5;
 
 const count = z.int().min(0).max(10_000);
 
@@ -100,6 +102,10 @@ export type Pool = Typed<PoolSpec, PoolStatus>;
 
 const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
 
+const namedSchema = z.looseObject({
+  metadata: z.looseObject({ name: z.string().optional(), generateName: z.string().optional() }),
+});
+
 const readSpec = (value: unknown) => poolSpecSchema.partial().safeParse(value).data;
 
 export const poolKind: KindDefinition = {
@@ -135,8 +141,9 @@ export const poolKind: KindDefinition = {
       message: `must have at most ${LONGEST_NAME} characters: its machines are named after it`,
       field: 'metadata.name',
       check: (value) => {
-        const parsed = z.looseObject({ metadata: z.looseObject({ name: z.string() }) }).safeParse(value);
-        return !parsed.success || parsed.data.metadata.name.length <= LONGEST_NAME;
+        const { name, generateName } = namedSchema.safeParse(value).data?.metadata ?? {};
+        const length = name?.length ?? (generateName === undefined ? 0 : generateName.length + GENERATED);
+        return length <= LONGEST_NAME;
       },
     },
     {

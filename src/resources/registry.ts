@@ -7,17 +7,17 @@ import { poolKind } from './pool.js';
 import { recipeKind } from './recipe.js';
 import { virtualMachineKind } from './virtual-machine.js';
 
-/** Every kind that Dispatcher serves. Order is that of discovery. */
+/** Every kind that Dispatcher serves. Order is that of discovery: of our own, as a cluster has it, by plural. */
 export const KINDS: readonly KindDefinition[] = [
   namespaceKind,
   secretKind,
   eventKind,
   cloudKind,
-  virtualMachineKind,
-  poolKind,
-  assignmentKind,
-  recipeKind,
   keyPairKind,
+  recipeKind,
+  assignmentKind,
+  poolKind,
+  virtualMachineKind,
 ];
 
 /** The kind of that name. @throws RangeError for a kind that is not served: a fault of the program, not of a caller's input. */

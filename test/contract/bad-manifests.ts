@@ -191,6 +191,11 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
     'spec.template.spec.userDataFrom',
   ),
   bad('a pool whose machines would have names too long', pool({}, 'x'.repeat(59)), 'metadata.name'),
+  bad(
+    'a pool whose generated name would be too long',
+    { ...pool(), metadata: { generateName: 'x'.repeat(54) } },
+    'metadata.name',
+  ),
   unknown('a template that says which cloud', templated({ cloudRef: { name: 'lab' } }), 'spec.template.spec.cloudRef'),
   unknown(
     'a template that is claimed',

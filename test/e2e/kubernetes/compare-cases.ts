@@ -18,6 +18,27 @@ const machine = (changes: object = {}, metadata: object = {}) =>
   });
 const cloud = (name: string, changes: object = {}) =>
   stringify({ apiVersion: API, kind: 'Cloud', metadata: { name }, spec: { engine: 'simulator', ...changes } });
+const ours = (kind: string, name: string, spec: object) => stringify({ apiVersion: API, kind, metadata: { name }, spec });
+const recipe = (changes: object = {}) =>
+  ours('Recipe', 'galaxy', { image: 'cirros', flavor: 'tiny', applications: ['galaxy'], ...changes });
+const pool = (changes: object = {}, name = 'galaxy') =>
+  ours('VirtualMachinePool', name, {
+    cloudRef: { name: 'lab' },
+    recipeRef: { name: 'galaxy' },
+    replicas: 5,
+    maxSize: 40,
+    reclaim: 'Recycle',
+    schedules: [{ cron: '0 8 * * 1-5', timeZone: 'Europe/Rome', replicas: 10 }],
+    ...changes,
+  });
+const assignment = (changes: object = {}, name = 'alice') =>
+  ours('VirtualMachineAssignment', name, {
+    user: 'alice',
+    application: 'galaxy',
+    poolRef: { name: 'galaxy' },
+    ttl: '8h',
+    ...changes,
+  });
 const secret = (fields: object, metadata: object = {}) =>
   stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', ...metadata }, ...fields });
 const all = (...manifests: readonly string[]) => ({ input: manifests.join('---\n') });
@@ -330,6 +351,118 @@ export const CASES: readonly Case[] = [
         'get vm web-1 -o yaml',
         'scale vm web-1 --replicas=2',
       )(side);
+    },
+  },
+  {
+    reason: 'pools, assignments and recipes are declared, shown in their columns, changed and deleted',
+    async run(side) {
+      await side.run('apply -f -', all(recipe(), pool(), assignment()));
+      await side.run('apply -f -', all(recipe(), pool(), assignment()));
+      await side.run('diff -f -', input(pool({ replicas: 7, schedules: [] })));
+      await side.run('apply -f -', input(pool({ replicas: 7, schedules: [] })));
+      const status = (name: string, fields: object) =>
+        `patch ${name} --subresource=status --type=merge -p '${JSON.stringify({ status: fields })}'`;
+      const conditions = READY.status.conditions;
+      await side.run(
+        status('vmpool galaxy', { conditions, wanted: 7, free: 6, assigned: 1, creating: 1, faulty: 0, replicas: 7 }),
+      );
+      const bound = { name: 'galaxy-0', uid: 'u-1' };
+      await side.run(status('vma alice', { conditions, virtualMachine: bound, epoch: 1, addresses: READY.status.addresses }));
+      await side.run(status('vma alice', { place: 0 }));
+      await side.run(status('recipe galaxy', { conditions, usedBy: ['galaxy'] }));
+      await commands(
+        'get vmpool',
+        'get virtualmachinepools.dispatcher.dev galaxy -o wide',
+        'get vmpool galaxy -o yaml',
+        'get vma',
+        'get vmas alice -o wide',
+        'get vma alice -o yaml',
+        'get recipe',
+        'get recipes galaxy -o wide',
+        'get recipe galaxy -o json',
+        'get vmpool,vma,recipe -o name',
+        'get dispatcher',
+        'describe vmpool galaxy',
+        'describe vma alice',
+        'describe recipe galaxy',
+        'explain vmpool.spec.schedules',
+        'explain vmpool.spec.template.spec',
+        'explain vma.spec',
+        'explain vma.status',
+        'explain recipe.spec.userData --recursive',
+        'patch vma alice --type=merge -p {"spec":{"ttl":"1h"}}',
+        'patch vma alice --type=merge -p {"spec":{"user":"bob"}}',
+        'patch vma alice --type=json -p [{"op":"remove","path":"/spec/poolRef"}]',
+        'patch vmpool galaxy --type=merge -p {"spec":{"cloudRef":{"name":"other"}}}',
+        'patch vmpool galaxy --type=merge -p {"spec":{"maxSize":1}}',
+        'annotate vma alice dispatcher.dev/active-at=2026-01-02T03:04:05Z',
+        'label recipe galaxy role=web',
+      )(side);
+      await side.run('create -f -', input(pool({ replicas: 41 }, 'bad')));
+      await side.run('create -f -', input(pool({ template: { spec: { image: 'a', flavor: 'b' } } }, 'bad')));
+      await side.run('create -f -', input(pool({}, 'x'.repeat(59))));
+      await side.run('create -f -', input(assignment({ virtualMachineRef: { name: 'a' } }, 'bad')));
+      await side.run('create -f -', input(assignment({ ttl: 'long' }, 'bad')));
+      await side.run('create -f -', input(recipe({ applications: [] })));
+      await side.run(
+        'apply --server-side --force-conflicts -f -',
+        all(recipe(), pool({ replicas: 6 }), assignment({ priority: 3 })),
+      );
+      await side.run('delete -f -', all(recipe(), pool(), assignment()));
+      await side.run('get vmpool,vma,recipe');
+    },
+  },
+  {
+    reason: 'a pool is scaled, with every precondition and every form of patch',
+    async run(side, namespace) {
+      await side.ask('create -f -', pool());
+      const patch = (type: string, text: string, more = '') =>
+        `patch vmpool galaxy --subresource=scale --type=${type} ${more} -p '${text}'`;
+      await commands(
+        'scale vmpool galaxy --replicas=3',
+        'scale vmpool/galaxy --replicas=4 --current-replicas=3',
+        'scale vmpool/galaxy --replicas=5 --current-replicas=3',
+        'scale vmpool/galaxy --replicas=6 --dry-run=server',
+        'scale vmpool/galaxy --replicas=6 -o name',
+        'scale vmpool --all --replicas=7',
+        'scale vmpool galaxy --replicas=41',
+        'scale vmpool galaxy --replicas=-1',
+        'scale vmpool absent --replicas=1',
+        'get vmpool galaxy --subresource=scale',
+        'get vmpool galaxy --subresource=scale -o yaml',
+        'get vmpool galaxy --subresource=scale -o jsonpath={.spec.replicas}',
+        'get vmpool absent --subresource=scale',
+        patch('merge', '{"spec":{"replicas":8}}', '-o yaml'),
+        patch('merge', '{"spec":{"replicas":8}}'),
+        patch('json', '[{"op":"replace","path":"/spec/replicas","value":9}]'),
+        patch('strategic', '{"spec":{"replicas":8}}'),
+        patch('merge', '{"spec":{"replicas":"many"}}'),
+        patch('merge', '{"spec":{"replicas":-3}}'),
+        patch('merge', '{"spec":{"replicas":41}}'),
+        patch('merge', '{"metadata":{"resourceVersion":"1"}}'),
+        patch('merge', '{"status":{"replicas":9}}', '-o jsonpath={.status.replicas}'),
+        patch('merge', '{"spec":{"replicas":null}}'),
+        'get vmpool galaxy -o jsonpath={.spec.replicas}',
+        'scale vmpool galaxy --replicas=2 --current-replicas=0',
+        'get vmpool galaxy -o jsonpath={.spec.replicas}{.metadata.generation}',
+        'patch vmpool galaxy --subresource=status --type=merge -p {"status":{"replicas":2,"selector":"dispatcher.dev/pool=galaxy"}}',
+        'get vmpool galaxy --subresource=scale -o jsonpath={.status}',
+        'auth can-i patch vmpool --subresource=scale',
+        'explain scale --api-version=autoscaling/v1',
+      )(side);
+      await side.run(`replace --raw /apis/${API}/namespaces/${namespace}/virtualmachinepools/galaxy/scale -f -`, {
+        input: JSON.stringify({
+          kind: 'Scale',
+          apiVersion: 'autoscaling/v1',
+          metadata: { name: 'other' },
+          spec: { replicas: 1 },
+        }),
+      });
+      await side.run('autoscale vmpool galaxy --min=1 --max=5 --dry-run=client -o name');
+      await side.run('apply --server-side --field-manager=git -f -', input(pool({ replicas: 2 })));
+      await side.run('scale vmpool galaxy --replicas=3');
+      await side.run('apply --server-side --field-manager=git -f -', input(pool({ replicas: 2 })));
+      await side.run('get vmpool galaxy -o yaml');
     },
   },
   {

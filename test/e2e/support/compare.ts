@@ -49,7 +49,8 @@ function pattern(text: string): RegExp {
 }
 
 /** client-go says this, or not, as it happens, when its own time is up while it watches. */
-const RACE = /^! E reflector\.go.* "Failed to watch" err="context deadline exceeded"/;
+const RACE =
+  /^! [EI] reflector\.go.*("Failed to watch" err="context deadline exceeded"|Unexpected watch close - watch lasted less than a second)/;
 
 /** Exit status, output and complaints as lines that are the same whenever and wherever the command is run. */
 export function toLines({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }, server: string): string[] {
