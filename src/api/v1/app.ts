@@ -46,27 +46,35 @@ const ANYBODY: User = { ...NOBODY, grants: [{ role: 'agent', namespaces: ['defau
  * A URL may bear a token in its query: whoever logs requests of it must leave the query out.
  */
 export function v1Api(options: V1Options): express.Express {
-  const { store, environment, log, version, open } = options;
+  const { version, open } = options;
+  const document = openApiOf(ROWS, version, open);
+  const page = renderV1Page(ROWS, version, open);
+  const pages = express.Router();
+  pages.get('/openapi.json', (_request, response) => void response.json(document));
+  pages.get('/docs', (_request, response) => void response.type('text/html').send(page));
+  return serveRows(ROWS, options, pages);
+}
+
+/** Rows of the dialect, to be mounted where they belong, behind `pages` that everybody may read. Otherwise as {@link v1Api}. */
+export function serveRows(rows: readonly Operation[], options: V1Options, pages = express.Router()): express.Express {
+  const { store, environment, log, open } = options;
   const app = express();
   app.disable('x-powered-by').disable('etag').set('query parser', false);
   const draining = new AbortController();
   app.once('drain', () => draining.abort());
   const context: V1Context = { ...options, waitMs: options.waitMs ?? WAIT_MS };
   const authenticator = new Authenticator(options.tokens, environment);
-  const document = openApiOf(ROWS, version, open);
-  const page = renderV1Page(ROWS, version, open);
 
   app.use((request, response, next) => {
     response.locals.origin = originOf(request, environment);
     response.set({ 'Audit-Id': response.locals.origin.requestId, 'Cache-Control': 'no-store' });
     next();
   });
-  app.get('/openapi.json', (_request, response) => void response.json(document));
-  app.get('/docs', (_request, response) => void response.type('text/html').send(page));
+  app.use(pages);
   app.use(express.raw({ type: () => true, limit: BODY_LIMIT }));
 
   app.use(async (request, response) => {
-    const route = routeOf(ROWS, request.method, request.path);
+    const route = routeOf(rows, request.method, request.path);
     if (request.method === 'OPTIONS') return answerOptions(route, response);
     const { operation, parameters, cloud } = servedRoute(route, request, response);
     refuseOtherSites(request);
@@ -89,7 +97,7 @@ export function v1Api(options: V1Options): express.Express {
         clouds,
         gone: leaving.signal,
       },
-      operation.body ? objectOf(body) : undefined,
+      operation.body ? objectOf(body ?? (request.method === 'GET' ? {} : undefined)) : undefined,
     );
     leaving.forget();
     if (reply.code === 202) response.location(reply.body.look_at);
@@ -138,10 +146,10 @@ export function withoutV1(): express.Express {
   return app;
 }
 
-function servedRoute(route: Route, { path }: Request, response: Response): Extract<Route, { kind: 'found' }> {
+function servedRoute(route: Route, { baseUrl, path }: Request, response: Response): Extract<Route, { kind: 'found' }> {
   if (route.kind === 'found') return route;
   if (route.kind === 'unknown action') throw new V1Error(400, 'Unrecognized action found');
-  if (route.kind === 'unknown path') throw new V1Error(404, `nothing is served at /api/v1${path}`);
+  if (route.kind === 'unknown path') throw new V1Error(404, `nothing is served at ${baseUrl}${path}`);
   response.set('Allow', route.allow.join(', '));
   throw new V1Error(501, 'Not implemented');
 }

@@ -116,10 +116,11 @@ function assigned(idVm: string, uid: string): Reply<Done> {
   return { code: 200, body: { status: 'ok', id_vm: idVm, id: nodeNumber(uid), result: `Node ${idVm} assigned` } };
 }
 
-type Outcome = { readonly id: string; readonly uid: string } | { readonly remove: boolean; readonly message: string };
+/** What has come of an assignment: the server and the machine's uid, or why nothing does, and whether it is to be taken back. */
+export type Outcome = { readonly id: string; readonly uid: string } | { readonly remove: boolean; readonly message: string };
 
 /** What has come of an assignment; undefined while that is open. */
-async function outcomeOf(
+export async function outcomeOf(
   call: Call,
   declared: Resource,
   named: VirtualMachine | undefined,
@@ -144,7 +145,7 @@ async function outcomeOf(
  * @param uid the machine that is meant.
  * @param own the uid of the assignment that it is to be given to, if that is declared.
  */
-async function whyNotGiven(
+export async function whyNotGiven(
   call: Call,
   machine: VirtualMachine | undefined,
   uid: string,

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import type { Resource } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
-import { cisternNodeSchema, cisternNodes } from '../cistern-node.js';
+import { cisternNodeSchema } from '../cistern-node.js';
 import { nodeNumber } from '../node-number.js';
-import { asAssignment, asPool } from '../typed.js';
+import { cisternNodesIn } from './cistern-nodes.js';
 import type { Named } from './cloud-reader.js';
 import type { ServedCloud } from './clouds.js';
 import { currentCondition } from './declared.js';
-import { findMachine, hostnameOf, machinesIn, visible, whichMachine } from './machines.js';
+import { findMachine, hostnameOf, machinesIn, whichMachine } from './machines.js';
 import { nodeOf, nodeSchema, provided, stateName } from './nodes.js';
 import { type Call, checked, type Operation, operation } from './operation.js';
 
@@ -122,20 +122,7 @@ export const reads: readonly Operation[] = [
     summary: 'The nodes that are free or assigned; {} where there are none. Faulty ones are left out.',
     answer: z.object({ status: ok, nodes: z.union([z.array(cisternNodeSchema), z.strictObject({})]) }),
     handle: async (call) => {
-      const cloud = await call.cloud();
-      const [machines, pools, recipes, assignments] = await Promise.all([
-        machinesIn(call, cloud),
-        visible(call, 'VirtualMachinePool'),
-        visible(call, 'Recipe'),
-        visible(call, 'VirtualMachineAssignment'),
-      ]);
-      const declarations = {
-        machines,
-        pools: pools.flatMap((each) => asPool(each) ?? []),
-        recipes,
-        assignments: assignments.flatMap((each) => asAssignment(each) ?? []),
-      };
-      const nodes = cisternNodes(declarations, cloud.name).filter(({ status_desc }) => status_desc !== 'FAULTY');
+      const nodes = (await cisternNodesIn(call, await call.cloud())).filter(({ status_desc }) => status_desc !== 'FAULTY');
       return { code: 200, body: { status: 'ok', nodes: nodes.length === 0 ? {} : nodes } };
     },
   }),

@@ -40,8 +40,13 @@ export interface Engine {
   machines(): PageRow[];
   /** What is known of the clouds. */
   readonly clouds: CloudReader;
-  /** Serves health, metrics, the page and v1. @param resourceApiUrl where the declarations are written to. */
-  openDoor(address: Address, resourceApiUrl: () => string, v1: PlainHttpOptions['v1']): Promise<Listening>;
+  /** Serves health, metrics, the page and the APIs that are handed in. @param resourceApiUrl where the declarations are written to. */
+  openDoor(
+    address: Address,
+    resourceApiUrl: () => string,
+    v1: PlainHttpOptions['v1'],
+    cistern?: PlainHttpOptions['cistern'],
+  ): Promise<Listening>;
 }
 
 /** Starts the built-in simulated cloud and the reconcilers on a plane. `closing` takes what ends them. */
@@ -84,9 +89,9 @@ export async function startEngine(
   const common = { checks, log, environment, version: version() };
   const machines = () => dispatcher.list('VirtualMachine').map(rowOf);
   const snapshot = async () => ({ virtualMachines: machines(), clouds: dispatcher.list('Cloud').map(rowOf) });
-  const openDoor: Engine['openDoor'] = (address, resourceApiUrl, v1) =>
+  const openDoor: Engine['openDoor'] = (address, resourceApiUrl, v1, cistern) =>
     listen('--http', address, closing, (there) =>
-      serveHttp(plainHttp({ ...common, metrics, snapshot, resourceApiUrl, v1 }), there),
+      serveHttp(plainHttp({ ...common, metrics, snapshot, resourceApiUrl, v1, ...(cistern && { cistern }) }), there),
     );
   const clouds = cloudReader((cloud) => dispatcher.connection(cloud));
   return { simulator: simulator.url, common, machines, clouds, openDoor };

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Login } from '../../api/auth/log-in.js';
+import { cisternApi } from '../../api/cistern/app.js';
 import type { PageRow } from '../../api/page.js';
 import { resourceApi } from '../../api/resources/app.js';
 import type { Mutation } from '../../api/resources/call.js';
@@ -94,8 +95,8 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
     );
   }
   const resourceApiUrl = () => https.url;
-  const v1 = v1Api({ ...access, clouds, resourceApiUrl, open: config.v1Open });
-  const http = await openDoor(config.http, resourceApiUrl, v1);
+  const dialect = { ...access, clouds, resourceApiUrl, open: config.v1Open };
+  const http = await openDoor(config.http, resourceApiUrl, v1Api(dialect), cisternApi(dialect));
   closing.add(
     startUpkeep(
       [
