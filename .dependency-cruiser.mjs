@@ -1,5 +1,5 @@
 // The arrows of docs/architecture.md, as a check. A folder may import what stands to its right, and nothing else:
-// main, commands, dispatcher -> api, reconcilers -> controllers, clouds, store -> resources, environment
+// main, commands, dispatcher -> api, reconcilers -> controllers, clouds, cistern, store -> resources, environment
 const only = (from, ...to) => ({
   name: `${from.replaceAll('/', '-')}-imports`,
   severity: 'error',
@@ -24,14 +24,22 @@ export default {
     only('store', 'resources', 'environment', 'generated'),
     only('controllers', 'store', 'resources', 'environment'),
     only('clouds', 'resources', 'environment'),
-    only('reconcilers', 'controllers', 'clouds', 'store', 'resources', 'environment'),
+    only('cistern', 'environment'),
+    only('reconcilers', 'controllers', 'clouds', 'cistern', 'store', 'resources', 'environment'),
     only('api', 'store', 'resources', 'environment'),
     {
       name: 'plans-are-pure',
       severity: 'error',
       comment: 'plan.ts imports types, and pure functions of src/resources and its own folder; never anything with an effect',
       from: { path: '^src/reconcilers/.*/plan\\.ts$' },
-      to: { pathNot: ['^src/resources/', '^src/reconcilers/', '^src/clouds/(driver|errors|observer)\\.ts$'] },
+      to: {
+        pathNot: [
+          '^src/resources/',
+          '^src/reconcilers/',
+          '^src/clouds/(driver|errors|observer)\\.ts$',
+          '^src/cistern/(protocol|errors|inventory)\\.ts$',
+        ],
+      },
     },
     {
       name: 'drivers-know-no-resource',
