@@ -52,7 +52,7 @@ const lifetime = duration.transform((text, context) => {
 
 /** A flag without a value, or an environment variable. */
 const onOrOff = z
-  .union([z.boolean(), z.enum(['true', 'false', '1', '0', ''], 'must be true or false')])
+  .union([z.boolean(), z.enum(['true', 'false', '1', '0', ''])], 'must be true or false')
   .default(false)
   .transform((value) => value === true || value === 'true' || value === '1');
 

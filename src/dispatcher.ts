@@ -14,6 +14,8 @@ import type { Reconciler } from './controllers/reconciler.js';
 import { resync } from './controllers/resync.js';
 import type { Environment } from './environment.js';
 import { DispatcherMetrics, isReady } from './metrics.js';
+import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
+import { Stock } from './reconcilers/assignment/stock.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
 import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
@@ -57,6 +59,8 @@ export interface Dispatcher {
 
 /** Changes in one look at a cloud beyond which they are a flood (the first look), and yield to single changes. */
 const FLOOD = 256;
+/** The kinds that decide who is offered which machine. */
+const STOCK_KINDS = ['VirtualMachine', 'VirtualMachinePool', 'VirtualMachineAssignment', 'Recipe'] as const;
 const RESYNC_MS = 600_000;
 const STATUS_DELAY_MS = 2_000;
 const DEFAULT_CONCURRENCY = 64;
@@ -99,8 +103,15 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const clouds = controller('cloud', new CloudReconciler({ ...tools, connections, inventories }), 4);
   const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
   const secrets = controller('secret', new SecretReconciler({ records }), 2);
+  const stock = new Stock({ records, inventories, environment, digestOf: () => undefined });
+  const assignments = controller(
+    'virtualmachineassignment',
+    new AssignmentReconciler({ ...tools, stock, inventories }),
+    concurrency,
+  );
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
     VirtualMachine: machines,
+    VirtualMachineAssignment: assignments,
     Cloud: clouds,
     KeyPair: keyPairs,
     Secret: secrets,
@@ -137,12 +148,14 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   /** What the inventory of a Cloud says of these machines is another thing than before: whoever acts on it is to look anew. */
-  function inventoryChanged(_cloud: string, machines: readonly Resource[]): void {
-    for (const _machine of machines) {
-      // Nobody acts on it yet.
-    }
+  function inventoryChanged(_cloud: string, changed: readonly Resource[]): void {
+    stock.changed();
+    for (const key of changed.flatMap(assignmentOf)) assignments.enqueue(key, changed.length > FLOOD ? 'resync' : 'change');
+    for (const namespace of new Set(changed.map(({ metadata }) => metadata.namespace ?? ''))) wakeQueue(namespace);
   }
 
+  // First of all: whoever is woken by a change must not see what followed from the state before it.
+  for (const kind of STOCK_KINDS) caches[kind].onChange(() => stock.changed());
   for (const [kind, cache] of Object.entries(caches)) {
     const own = Object.entries(byKind).find(([name]) => name === kind)?.[1];
     if (own) cache.onChange((change) => followOwnKind(own, change));
@@ -157,6 +170,18 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     unlessOwn(({ metadata }) => records.ofCloud('KeyPair', metadata.name).map(keyOf)),
     'resync',
   );
+  const wakeQueue = batched(environment, (namespace) => {
+    const { offered, moved } = stock.concerned(namespace);
+    for (const assignment of offered) assignments.enqueue(keyOf(assignment));
+    for (const assignment of moved) assignments.enqueue(keyOf(assignment), 'resync');
+  });
+  for (const kind of STOCK_KINDS)
+    caches[kind].onChange(({ previous, current }) => {
+      const { namespace = '' } = (current ?? previous)?.metadata ?? {};
+      if (manager.leading && records.inNamespace('VirtualMachineAssignment', namespace).length > 0) wakeQueue(namespace);
+    });
+  assignments.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(assignmentOf));
+  machines.follow(caches.VirtualMachineAssignment, ({ previous, current }) => [previous, current].flatMap(machineOf));
   machines.follow(
     caches.Secret,
     unlessOwn(({ metadata }) => records.virtualMachinesWithUserData(metadata.namespace ?? '', metadata.name).map(keyOf)),
@@ -302,6 +327,33 @@ function unlessOwn(keys: (resource: Resource) => ResourceKey[]): (change: Change
       previous && current && previous.metadata.generation === current.metadata.generation && previous.kind === 'Cloud';
     return own || !resource || onlyStatus ? [] : keys(resource);
   };
+}
+
+/** Calls `work` once for each value, when the changes that are told just now have all been told. */
+function batched(environment: Environment, work: (value: string) => void): (value: string) => void {
+  const waiting = new Set<string>();
+  return (value) => {
+    if (waiting.has(value)) return;
+    waiting.add(value);
+    environment.after(0, () => {
+      waiting.delete(value);
+      work(value);
+    });
+  };
+}
+
+/** The assignment that a machine's claim names. */
+function assignmentOf(machine: Resource | undefined): ResourceKey[] {
+  if (!machine) return [];
+  const { namespace = '' } = machine.metadata;
+  return INDEXES.claimName(machine).map((name) => ({ kind: 'VirtualMachineAssignment', namespace, name }));
+}
+
+/** The machine that an assignment says it has. */
+function machineOf(assignment: Resource | undefined): ResourceKey[] {
+  if (!assignment) return [];
+  const { namespace = '' } = assignment.metadata;
+  return INDEXES.boundMachine(assignment).map((name) => ({ kind: 'VirtualMachine', namespace, name }));
 }
 
 function credentialsOf(cloud: Resource | undefined): ResourceKey[] {

@@ -1,6 +1,7 @@
 import type { Cache } from '../controllers/cache.js';
 import type { Secret } from '../resources/core.js';
 import { keyOf, type Resource, type ResourceKey } from '../resources/metadata.js';
+import { isStoreError } from '../store/errors.js';
 import type { Draft, Store } from '../store/store.js';
 
 /**
@@ -33,6 +34,16 @@ export const INDEXES = {
   claim: (resource: Resource): string[] => {
     const uid = textAt(resource.spec, 'claimRef', 'uid');
     return uid === undefined ? [] : [uid];
+  },
+  /** VirtualMachines by the name of the assignment that claims them. */
+  claimName: (resource: Resource): string[] => {
+    const name = textAt(resource.spec, 'claimRef', 'name');
+    return name === undefined ? [] : [name];
+  },
+  /** Assignments by the name of the machine that they say they have. */
+  boundMachine: (resource: Resource): string[] => {
+    const name = textAt(resource.status, 'virtualMachine', 'name');
+    return name === undefined ? [] : [name];
   },
   /** Pools by `namespace/Recipe` that they use. */
   recipe: (resource: Resource): string[] => {
@@ -103,12 +114,18 @@ export class Records {
   }
 
   /**
-   * Deletes the resource as it was last seen, as {@link Store.delete} does. What it is then is told by the watch.
-   * @throws StoreError Conflict if it has changed since; NotFound.
+   * Deletes the resource as it was last seen, as {@link Store.delete} does. One that is gone already is no failure.
+   * @throws StoreError Conflict if it has changed since.
    */
   async delete(resource: Resource): Promise<void> {
     const { uid, resourceVersion } = resource.metadata;
-    await this.store.delete(keyOf(resource), { uid, resourceVersion });
+    try {
+      const left = await this.store.delete(keyOf(resource), { uid, resourceVersion });
+      // What waits for its finalizers is known to do so at once; that one is gone is for the watch to tell.
+      if (left.metadata.deletionTimestamp) this.#cache(resource.kind).write(left);
+    } catch (error) {
+      if (!isStoreError(error, 'NotFound')) throw error;
+    }
   }
 
   /** Writes all but the status, as {@link Store.update} does. */
@@ -119,6 +136,11 @@ export class Records {
   /** Writes the status, as {@link Store.updateStatus} does. */
   updateStatus(resource: Resource): Promise<Resource> {
     return this.#cache(resource.kind).writing(keyOf(resource), () => this.store.updateStatus(resource));
+  }
+
+  /** All Clouds. */
+  clouds(): readonly Resource[] {
+    return this.caches.Cloud.list();
   }
 
   /** A Secret as last seen. */

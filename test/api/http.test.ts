@@ -4,6 +4,7 @@ import { Counter, Registry } from 'prom-client';
 import request from 'supertest';
 import { type PlainHttpOptions, plainHttp } from '../../src/api/http.js';
 import { serveHttp } from '../../src/api/serve.js';
+import { withoutV1 } from '../../src/api/v1/app.js';
 import { systemEnvironment } from '../../src/environment.js';
 
 function app(options: Partial<PlainHttpOptions> = {}) {
@@ -15,6 +16,7 @@ function app(options: Partial<PlainHttpOptions> = {}) {
     log: pino({ level: 'silent' }),
     version: '0.0.0-test',
     environment: systemEnvironment,
+    v1: withoutV1(),
     ...options,
   });
 }

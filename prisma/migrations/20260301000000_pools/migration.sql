@@ -1,4 +1,7 @@
--- Declarations by SQL of pools, assignments and recipes, as for the kinds before.
+-- Pools, assignments and recipes, and declarations of them by SQL, as for the kinds before.
+
+INSERT INTO kinds (kind, namespaced) VALUES
+  ('VirtualMachinePool', true), ('VirtualMachineAssignment', true), ('Recipe', true);
 
 CREATE VIEW virtual_machine_pools AS
   SELECT name, namespace, spec, labels, annotations, finalizers, coalesce(status) AS status,

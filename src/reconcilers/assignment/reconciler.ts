@@ -1,0 +1,256 @@
+import type { Logger } from 'pino';
+import { CISTERN_ERRORS, type CisternError, isCisternError } from '../../cistern/errors.js';
+import type { Recorder } from '../../controllers/events.js';
+import { withFinalizer, withoutFinalizer } from '../../controllers/finalizer.js';
+import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
+import type { Environment } from '../../environment.js';
+import { type Assignment, type AssignmentStatus, assignmentKind, assignmentStatusSchema } from '../../resources/assignment.js';
+import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
+import { formatKey, keyOf, type Resource, type ResourceKey } from '../../resources/metadata.js';
+import { sameJson } from '../../resources/same-json.js';
+import { validate } from '../../resources/validate.js';
+import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { invalidSpec } from '../invalid-spec.js';
+import type { InventoryPort } from '../inventory/view.js';
+import { reclaim } from '../pool/reclaim.js';
+import type { Records } from '../records.js';
+import { activityOf } from './activity.js';
+import { readAssignment } from './input.js';
+import type { Held, Observation } from './observation.js';
+import { describeStep, expiryOf, FINALIZER, type Plan, plan, type Step } from './plan.js';
+import type { Stock } from './stock.js';
+
+/** The conditions that this reconciler writes; others are left alone. */
+const OWNED: ReadonlySet<string> = new Set(['Ready', 'Reconciling', 'Stalled', 'ObservationsConflict']);
+/** Steps in one pass at most: a guard against a plan that turns in a circle. */
+const MOST_STEPS = 32;
+const LONGEST_TEXT = 2048;
+
+/** What the reconciler of assignments works with. */
+export interface AssignmentTools {
+  readonly records: Records;
+  readonly stock: Stock;
+  readonly inventories: InventoryPort;
+  readonly events: Pick<Recorder, 'record'>;
+  readonly environment: Environment;
+  readonly log: Logger;
+}
+
+/** One pass: the assignment as it will be written, and the uids of machines that something was done with which the caches do not tell yet. */
+interface Pass {
+  assignment: Assignment;
+  /** Their inventory was told that nobody has them. */
+  readonly released: Set<string>;
+  readonly deleted: Set<string>;
+}
+
+/** Gives one machine to one assignment, another when that fails, and takes it back in the end. */
+export class AssignmentReconciler implements Reconciler {
+  readonly kind = 'VirtualMachineAssignment';
+
+  constructor(private readonly tools: AssignmentTools) {}
+
+  async reconcile(key: ResourceKey, signal: AbortSignal): Promise<Outcome> {
+    const stored = this.tools.records.get(key);
+    if (!stored) return { kind: 'settled' };
+    const { status: _status, ...declared } = stored;
+    const errors = validate(assignmentKind, declared);
+    const assignment = readAssignment(stored);
+    // One that is deleted goes, whatever else is wrong with it.
+    if (!assignment || (errors.length > 0 && !stored.metadata.deletionTimestamp)) return this.#refuse(stored, errors);
+    const pass: Pass = { assignment, released: new Set(), deleted: new Set() };
+    for (let taken = 0; ; taken += 1) {
+      const observation = this.#observe(pass);
+      const made = plan(pass.assignment, observation, this.tools.environment.now());
+      const [step] = made.steps;
+      if (!step || signal.aborted || taken === MOST_STEPS) return this.#finish(pass, made, observation);
+      try {
+        await this.#perform(step, pass, signal);
+      } catch (error) {
+        if (isCisternError(error)) await this.#reportFailure(pass, step, error);
+        throw error;
+      }
+      this.#tell(step, pass.assignment);
+      if (step.kind === 'RemoveFinalizer') return { kind: 'settled' };
+    }
+  }
+
+  #observe({ assignment, released, deleted }: Pass): Observation {
+    const { records, stock, inventories } = this.tools;
+    const { metadata, status } = assignment;
+    const held = (resource: Resource | undefined): Held[] => {
+      const there = resource && !deleted.has(resource.metadata.uid);
+      const one = there && stock.held(resource, assignment, released.has(resource.metadata.uid));
+      return one ? [one] : [];
+    };
+    const claims = records.virtualMachinesClaimedBy(metadata.uid).flatMap(held);
+    const name = status?.virtualMachine?.name;
+    const [bound] = held(
+      name === undefined ? undefined : records.get({ kind: 'VirtualMachine', namespace: metadata.namespace ?? '', name }),
+    );
+    return {
+      claims: claims.toSorted((a, b) => (a.vm.metadata.name < b.vm.metadata.name ? -1 : 1)),
+      bound,
+      served: stock.served(assignment),
+      obstacle: stock.obstacle(assignment),
+      activeAt: activityOf(assignment, bound && inventories.view(bound.vm).activeAt),
+      soonest: stock.soonest(assignment),
+    };
+  }
+
+  async #perform(step: Step, pass: Pass, signal: AbortSignal): Promise<void> {
+    const { records, inventories } = this.tools;
+    const { spec } = pass.assignment;
+    switch (step.kind) {
+      case 'AddFinalizer':
+        return this.#setFinalizer(pass, withFinalizer);
+      case 'RemoveFinalizer':
+        return this.#setFinalizer(pass, withoutFinalizer);
+      case 'Claim': {
+        const { name, uid } = pass.assignment.metadata;
+        const claimRef = { name, uid, epoch: step.epoch };
+        await records.update({ ...step.vm, spec: { ...step.vm.spec, claimRef } });
+        return;
+      }
+      case 'TellAssigned':
+        return inventories.assign(step.vm, spec, signal);
+      case 'TellReleased':
+        await inventories.release(step.vm, signal);
+        pass.released.add(step.vm.metadata.uid);
+        return;
+      case 'GiveBack':
+        await reclaim(step.vm, step.how, records);
+        if (step.how.kind === 'Delete') pass.deleted.add(step.vm.metadata.uid);
+        return;
+      case 'Bind':
+        return this.#write(pass, this.#bound(pass.assignment, step.vm, step.epoch, step.why));
+      case 'Lose': {
+        const { virtualMachine: _gone, id: _id, addresses: _addresses, boundAt: _at, ...rest } = pass.assignment.status ?? {};
+        return this.#write(pass, { ...rest, move: this.#move(step.name, step.why) });
+      }
+      case 'End': {
+        const { place: _place, ...rest } = pass.assignment.status ?? {};
+        return this.#write(pass, { ...rest, ended: { at: this.#now(), why: step.why } });
+      }
+    }
+  }
+
+  /** The status of one that was given a machine. It says at once that it is bound: nobody shall have to wait for another write. */
+  #bound({ metadata, spec, status }: Assignment, vm: VirtualMachine, epoch: number, why: string | undefined): AssignmentStatus {
+    const { place: _place, id: _id, addresses: _addresses, ...before } = status ?? {};
+    const now = this.#now();
+    const from = before.virtualMachine?.name;
+    const said: ProposedCondition = {
+      type: 'Ready',
+      status: 'True',
+      reason: 'Bound',
+      message: `${spec.user} has VirtualMachine ${vm.metadata.name}`,
+    };
+    const bound = {
+      ...before,
+      virtualMachine: { name: vm.metadata.name, uid: vm.metadata.uid },
+      epoch,
+      cloud: vm.spec.cloudRef.name,
+      ...(vm.status?.id === undefined ? {} : { id: vm.status.id }),
+      ...(vm.status?.addresses === undefined ? {} : { addresses: vm.status.addresses }),
+      boundAt: now,
+      firstBoundAt: before.firstBoundAt ?? now,
+      ...(why !== undefined && from !== undefined ? { move: this.#move(from, why) } : {}),
+    };
+    return this.#withConditions({ metadata, status: bound }, [said]);
+  }
+
+  #move(from: string, why: string): NonNullable<AssignmentStatus['move']> {
+    return { from, at: this.#now(), why: why.slice(0, LONGEST_TEXT) };
+  }
+
+  async #finish(pass: Pass, made: Plan, { bound, activeAt }: Observation): Promise<Outcome> {
+    const { assignment } = pass;
+    const { place: _place, expiresAt: _expires, ...known } = assignment.status ?? {};
+    const ends = assignment.metadata.deletionTimestamp || known.ended ? undefined : expiryOf(assignment, activeAt);
+    const addresses =
+      known.virtualMachine && bound?.vm.metadata.uid === known.virtualMachine.uid ? bound.vm.status?.addresses : undefined;
+    const status = {
+      ...known,
+      ...(addresses === undefined ? {} : { addresses }),
+      ...(made.place === undefined ? {} : { place: made.place }),
+      ...(ends ? { expiresAt: ends.at.toISOString() } : {}),
+      ...(activeAt ? { activeAt: activeAt.toISOString() } : {}),
+    };
+    await this.#write(pass, this.#withConditions({ metadata: assignment.metadata, status }, made.conditions));
+    if (!made.until) return { kind: 'settled' };
+    const recheckAfterMs = Math.max(0, made.until.getTime() - this.tools.environment.now().getTime());
+    return { kind: 'waiting', on: 'the clock', recheckAfterMs };
+  }
+
+  /** Writes the status if it says something new. @throws StoreError Conflict if the assignment was changed meanwhile. */
+  async #write(pass: Pass, status: AssignmentStatus): Promise<void> {
+    if (sameJson(pass.assignment.status ?? {}, status)) return;
+    const { metadata } = await this.tools.records.updateStatus({ ...pass.assignment, status });
+    pass.assignment = { ...pass.assignment, metadata, status };
+  }
+
+  async #setFinalizer(pass: Pass, change: typeof withFinalizer): Promise<void> {
+    // The spec as it stands: of a bad one a part may have been read only.
+    const stored = this.tools.records.get(keyOf(pass.assignment)) ?? pass.assignment;
+    const { metadata } = await this.tools.records.update(change({ ...stored, metadata: pass.assignment.metadata }, FINALIZER));
+    pass.assignment = { ...pass.assignment, metadata };
+  }
+
+  async #reportFailure(pass: Pass, step: Step, error: CisternError): Promise<void> {
+    const { advice } = CISTERN_ERRORS[error.code];
+    const message = `could not ${describeStep(step)}: ${error.message}. To do: ${advice}`.slice(0, LONGEST_TEXT);
+    const reason = `Inventory${error.code}`;
+    const bound = pass.assignment.status?.conditions?.find(({ type, status }) => type === 'Ready' && status === 'True');
+    const ready: ProposedCondition = bound ? { ...bound } : { type: 'Ready', status: 'False', reason, message };
+    const said: ProposedCondition[] = [ready, { type: 'Reconciling', status: 'True', reason, message }];
+    this.tools.events.record(pass.assignment, { type: 'Warning', reason, message, action: step.kind });
+    await this.#write(pass, this.#withConditions(pass.assignment, said));
+  }
+
+  async #refuse(stored: Resource, errors: ReturnType<typeof validate>): Promise<Outcome> {
+    const known = assignmentStatusSchema.safeParse(stored.status ?? {}).data ?? {};
+    const status = this.#withConditions({ metadata: stored.metadata, status: known }, invalidSpec(errors));
+    if (!sameJson(known, status)) await this.tools.records.updateStatus({ ...stored, status });
+    return { kind: 'settled' };
+  }
+
+  #withConditions(
+    { metadata, status = {} }: Pick<Assignment, 'metadata'> & { readonly status?: AssignmentStatus },
+    proposed: readonly ProposedCondition[],
+  ): AssignmentStatus {
+    const { generation } = metadata;
+    const now = this.tools.environment.now();
+    const clipped = proposed.map((one) => ({ ...one, message: one.message.slice(0, LONGEST_TEXT) }));
+    const conditions = mergeConditions(status.conditions ?? [], clipped, OWNED, generation, now);
+    return { ...status, observedGeneration: generation, conditions };
+  }
+
+  #tell(step: Step, assignment: Assignment): void {
+    const event = eventFor(step);
+    if (!event) return;
+    const message = describeStep(step);
+    this.tools.log.info({ key: formatKey(keyOf(assignment)), step: step.kind, detail: message }, 'step taken');
+    this.tools.events.record(assignment, { ...event, message, action: step.kind });
+  }
+
+  #now(): string {
+    return this.tools.environment.now().toISOString();
+  }
+}
+
+/** The event that a step is told by. */
+function eventFor(step: Step): { type: 'Normal' | 'Warning'; reason: string } | undefined {
+  switch (step.kind) {
+    case 'Bind':
+      return step.why === undefined ? { type: 'Normal', reason: 'Bound' } : { type: 'Warning', reason: 'Reassigned' };
+    case 'Lose':
+      return { type: 'Warning', reason: 'MachineLost' };
+    case 'GiveBack':
+      return { type: 'Normal', reason: 'GivenBack' };
+    case 'End':
+      return { type: 'Normal', reason: 'Ended' };
+    default:
+      return undefined;
+  }
+}
