@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import express from 'express';
 import { pino } from 'pino';
 import { Counter, Registry } from 'prom-client';
 import request from 'supertest';
@@ -78,6 +79,23 @@ describe('/api/v2', () => {
     const { headers } = await request(app()).get('/api/v2//evil.example/x');
     expect(new URL(headers.location ?? '').host).toBe('127.0.0.1:5443');
   });
+});
+
+test('the APIs that are handed in stand at their paths, and are told of drain', async () => {
+  const named = (name: string) => express().use((_request, response) => void response.json(name));
+  const [v1, cistern] = [named('v1'), named('cistern')];
+  const drained: string[] = [];
+  v1.once('drain', () => drained.push('v1'));
+  cistern.once('drain', () => drained.push('cistern'));
+  const door = app({ v1, cistern });
+  expect((await request(door).get('/api/v1/nodes')).body).toBe('v1');
+  expect((await request(door).get('/cistern/api/v1/nodes/lab')).body).toBe('cistern');
+  door.emit('drain');
+  expect(drained).toEqual(['v1', 'cistern']);
+});
+
+test('without a built-in Cistern nothing is served in its place', async () => {
+  expect((await request(app()).get('/cistern/api/v1/nodes')).status).toBe(404);
 });
 
 describe('the page', () => {
