@@ -58,6 +58,14 @@ test('/metrics is what the registry holds', async () => {
   expect(text).toContain('things_total 3');
 });
 
+test.each(['/api/v1', '/api/v1/nodes/default'])('%s says that there is none where there are no users', async (path) => {
+  const { status, body } = await request(app()).get(path);
+  expect({ status, body }).toMatchObject({
+    status: 501,
+    body: { status: 'error', status_code: 501, message: expect.stringContaining('Postgres plane only') },
+  });
+});
+
 describe('/api/v2', () => {
   test('describes where the resource API is', async () => {
     const { status, body } = await request(app()).get('/api/v2');

@@ -6,6 +6,7 @@ import { Login } from '../../src/api/auth/log-in.js';
 import { plainHttp } from '../../src/api/http.js';
 import { serveHttp } from '../../src/api/serve.js';
 import { type V1Options, v1Api } from '../../src/api/v1/app.js';
+import { currentCondition } from '../../src/api/v1/declared.js';
 import { cloudReader } from '../../src/commands/serving/cloud-reader.js';
 import { driverFactory } from '../../src/commands/serving/drivers.js';
 import { startDispatcher } from '../../src/dispatcher.js';
@@ -19,6 +20,7 @@ import type { PostgresStore } from '../../src/store/postgres/open.js';
 import { PostgresUsers } from '../../src/store/postgres/users.js';
 import type { Draft } from '../../src/store/store.js';
 import type { V1World } from '../contract/v1.js';
+import { eventually } from './eventually.js';
 import { silentLog } from './log.js';
 import { makeDatabase } from './postgres.js';
 import { vmDraft } from './resources.js';
@@ -60,8 +62,15 @@ function machineOf({ apiVersion, kind, metadata }: Resource): Draft {
 const quickKey: Derive = async (password, salt, length) =>
   createHash('sha256').update(salt).update(password).digest().subarray(0, length);
 
+/** A world of the same process. */
+export interface ServedV1World extends V1World {
+  readonly store: PostgresStore;
+  /** Resolves once a Cloud is Ready. */
+  ready(cloud: string): Promise<void>;
+}
+
 /** v1 at its door, over a dispatcher at work in this process: PostgreSQL, and a quick simulated cloud. */
-export async function v1World(options: Partial<V1Options> = {}): Promise<V1World & { readonly store: PostgresStore }> {
+export async function v1World(options: Partial<V1Options> = {}): Promise<ServedV1World> {
   const environment = systemEnvironment;
   const [database, simulator] = await Promise.all([makeDatabase(), simulate()]);
   const store = await database.open();
@@ -88,6 +97,12 @@ export async function v1World(options: Partial<V1Options> = {}): Promise<V1World
   return {
     url: server.url,
     store,
+    ready: (name) =>
+      eventually(async () => {
+        const cloud = await store.get({ kind: 'Cloud', namespace: '', name });
+        if (cloud && currentCondition(cloud, 'Ready')?.status === 'True') return;
+        throw new Error(`the Cloud ${name} is not Ready`);
+      }),
     users: v1Users(),
     cloud: 'lab',
     engine: 'simulator',

@@ -24,9 +24,14 @@ export class Acts {
     return mayDo(this.user, accessTo(verb, kindNamed(kind), namespace, name));
   }
 
-  /** @throws ApiError Forbidden. */
+  /** Who may not change something is told to the audit. @throws ApiError Forbidden. */
   authorize(verb: Verb, kind: string, namespace = '', name = ''): void {
-    authorize(this.user, accessTo(verb, kindNamed(kind), namespace, name));
+    try {
+      authorize(this.user, accessTo(verb, kindNamed(kind), namespace, name));
+    } catch (error) {
+      if (isChange(verb)) this.#tell(verb, { kind, namespace, name }, toV1Error(error).code);
+      throw error;
+    }
   }
 
   /** @throws ApiError Forbidden, Invalid with each field that is at fault; StoreError as the store. */
@@ -36,48 +41,53 @@ export class Acts {
     manifest: { readonly metadata: object; readonly spec: object },
     options: { readonly dryRun?: boolean } = {},
   ): Promise<Resource> {
+    this.authorize('create', kind, namespace);
     const definition = kindNamed(kind);
-    const create = () => {
-      this.authorize('create', kind, namespace);
+    const create = async () => {
       const target = { definition, namespace, name: undefined, subresource: undefined };
       const whole = { apiVersion: apiVersionOf(definition), kind, ...manifest };
       return this.store.create(admit(target, whole, undefined, 'Strict').draft, options);
     };
-    const key = { kind, namespace, name: '' };
-    return options.dryRun ? create() : this.#told('create', key, 201, create);
+    return options.dryRun ? create() : this.#told('create', { kind, namespace, name: '' }, 201, create);
   }
 
   /** Replaces a resource, if it is still as it was read. @throws ApiError as {@link create}; StoreError as the store. */
   async update(read: Resource, change: Readonly<Record<string, unknown>>): Promise<Resource> {
     const { kind, namespace, name } = keyOf(read);
-    return this.#told('update', keyOf(read), 200, () => {
-      this.authorize('update', kind, namespace, name);
+    this.authorize('update', kind, namespace, name);
+    return this.#told('update', keyOf(read), 200, async () => {
       const target = { definition: kindNamed(kind), namespace, name, subresource: undefined };
       return this.store.update(admit(target, { ...read, ...change }, read, 'Strict').draft);
     });
   }
 
   /** Deletes just this resource, not another of its name. @throws ApiError Forbidden; StoreError as the store. */
-  async remove({ kind, metadata, ...rest }: Resource): Promise<Resource> {
-    const key = keyOf({ kind, metadata, ...rest });
-    return this.#told('delete', key, 200, () => {
-      this.authorize('delete', kind, key.namespace, key.name);
-      return this.store.delete(key, { uid: metadata.uid });
-    });
+  async remove(resource: Resource): Promise<Resource> {
+    const key = keyOf(resource);
+    this.authorize('delete', key.kind, key.namespace, key.name);
+    return this.#told('delete', key, 200, () => this.store.delete(key, { uid: resource.metadata.uid }));
   }
 
   async #told(verb: Mutation['verb'], key: ResourceKey, code: number, act: () => Promise<Resource>): Promise<Resource> {
-    const tell = (changed: ResourceKey, result: number) =>
-      this.onMutation?.({ ...this.origin, user: this.user.name, verb, subresource: undefined, key: changed, code: result });
     try {
       const resource = await act();
-      tell(keyOf(resource), code);
+      this.#tell(verb, keyOf(resource), code);
       return resource;
     } catch (error) {
-      tell(key, toV1Error(error).code);
+      this.#tell(verb, key, toV1Error(error).code);
       throw error;
     }
   }
+
+  #tell(verb: Mutation['verb'], key: ResourceKey, code: number): void {
+    this.onMutation?.({ ...this.origin, user: this.user.name, verb, subresource: undefined, key, code });
+  }
+}
+
+const CHANGES = ['create', 'update', 'delete'] as const;
+
+function isChange(verb: Verb): verb is (typeof CHANGES)[number] {
+  return CHANGES.some((change) => change === verb);
 }
 
 function accessTo(verb: Verb, { group, plural }: KindDefinition, namespace: string, name: string) {

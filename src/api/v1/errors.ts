@@ -6,7 +6,7 @@ const STATUSES = {
   400: ['Bad Request', 'The request cannot be understood, or asks for what cannot be done.'],
   401: ['Unauthorized', 'A token is needed: X-Auth-Token, auth_token in the query or the JSON body, or Authorization: Bearer.'],
   403: ['Forbidden', 'Who asks may not do that.'],
-  404: ['Not Found', 'Nothing is served at this path.'],
+  404: ['Not Found', 'What the path or the request names is not there.'],
   409: ['Conflict', 'What is asked for does not go with what is there now.'],
   413: ['Request Entity Too Large', 'The body of the request is too large.'],
   415: ['Unsupported Media Type', 'The body of the request is encoded in a way that is not known.'],

@@ -20,8 +20,13 @@ const CLOUD = {
 /** What tells of v1 in OpenAPI 3.1, from the schemas that check its requests. @param open with --v1-open. */
 export function openApiOf(rows: readonly Operation[], version: string, open: boolean): object {
   const paths: Record<string, Record<string, object>> = {};
+  // Paths that differ in the names of their parameters only must be one.
+  const sameShape = new Map<string, string>();
   for (const row of rows) {
-    for (const path of row.perCloud ? [row.path, `${row.path}/{cloud}`] : [row.path]) {
+    for (const named of row.perCloud ? [row.path, `${row.path}/{cloud}`] : [row.path]) {
+      const shape = named.replace(/\{\w+\}/g, '{}');
+      const path = sameShape.get(shape) ?? named;
+      sameShape.set(shape, path);
       for (const method of row.methods) {
         // Where two rows share a path, the first is meant, as in routing.
         paths[path] = { [method.toLowerCase()]: operationOf(row, path, method, open), ...paths[path] };
