@@ -50,6 +50,12 @@ const lifetime = duration.transform((text, context) => {
   return z.NEVER;
 });
 
+/** A flag without a value, or an environment variable. */
+const onOrOff = z
+  .union([z.boolean(), z.enum(['true', 'false', '1', '0', ''])], 'must be true or false')
+  .default(false)
+  .transform((value) => value === true || value === 'true' || value === '1');
+
 /** Every setting of every command, and what makes a value of it. */
 const TYPES = {
   dataDir: path,
@@ -63,6 +69,7 @@ const TYPES = {
   tlsCert: path.optional(),
   tlsKey: path.optional(),
   encryptionKeyFile: path.optional(),
+  v1Open: onOrOff,
   plane: z.enum(['postgres', 'kubernetes'], 'must be postgres or kubernetes'),
   kubeconfig: path.optional(),
   leaseNamespace: labelName.optional(),
@@ -100,7 +107,7 @@ export const SETTINGS = {
   http: {
     flags: '--http <HOST:PORT>',
     env: 'DISPATCHER_HTTP',
-    help: 'where health and metrics are served; port 0: any free one',
+    help: 'where health, metrics and API v1 are served; port 0: any free one',
     default: '127.0.0.1:5070',
   },
   https: {
@@ -142,6 +149,12 @@ export const SETTINGS = {
     env: 'DISPATCHER_ENCRYPTION_KEY_FILE',
     help: '32 bytes in base64 that Secrets are encrypted with (default: encryption.key in the data directory, made at first start)',
   },
+  v1Open: {
+    // With a value that may be left out: of a flag without one, commander takes any text in the environment for yes.
+    flags: '--v1-open [BOOLEAN]',
+    env: 'DISPATCHER_V1_OPEN',
+    help: 'let anybody use API v1 without a token, as an agent of the namespace default; only /api/v1/test demands one, as in 2015',
+  },
 } satisfies Record<string, Setting>;
 
 /** What means nothing on the other plane: given all the same, it is a mistake. */
@@ -166,13 +179,16 @@ export const serveSchema = z
     tlsCert: TYPES.tlsCert,
     tlsKey: TYPES.tlsKey,
     encryptionKeyFile: TYPES.encryptionKeyFile,
+    v1Open: TYPES.v1Open,
   })
   .superRefine((config, context) => {
-    const { plane, tlsCert, tlsKey } = config;
+    const { plane, tlsCert, tlsKey, v1Open } = config;
     for (const name of FOR_ONE_PLANE[plane === 'postgres' ? 'kubernetes' : 'postgres']) {
       if (config[name] !== undefined)
         context.addIssue({ code: 'custom', path: [name], message: `is not for --plane ${plane}: leave it out` });
     }
+    if (plane === 'kubernetes' && v1Open)
+      context.addIssue({ code: 'custom', path: ['v1Open'], message: 'is not for --plane kubernetes: leave it out' });
     if ((tlsCert === undefined) === (tlsKey === undefined)) return;
     const path = [tlsCert === undefined ? 'tlsCert' : 'tlsKey'];
     context.addIssue({ code: 'custom', path, message: 'must be given together with the other of --tls-cert and --tls-key' });

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { CisternClient } from './cistern/client.js';
+import type { Connection } from './clouds/connection.js';
 import type { Server } from './clouds/driver.js';
 import type { ObserverListener } from './clouds/observer.js';
 import { Cache, type Change } from './controllers/cache.js';
@@ -56,6 +57,8 @@ export interface Dispatcher {
   readonly leading: boolean;
   /** The resources of a kind as last seen. */
   list(kind: 'Cloud' | 'VirtualMachine' | 'KeyPair'): readonly Resource[];
+  /** The connection to a Cloud, by its name: while this process leads, and the Cloud can be connected. */
+  connection(cloud: string): Connection | undefined;
   /** Drains: takes nothing new, finishes the steps in hand, writes the last events, gives up the lease. */
   stop(): Promise<void>;
 }
@@ -276,6 +279,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       return manager.leading;
     },
     list: (kind) => caches[kind].list(),
+    connection,
     stop: async () => {
       stopping.abort();
       await running;

@@ -20,6 +20,7 @@ describe('what serve runs with', () => {
       https: { host: '127.0.0.1', port: 5443 },
       logLevel: 'info',
       concurrency: 64,
+      v1Open: false,
     });
   });
 
@@ -54,6 +55,12 @@ describe('what serve runs with', () => {
       change: { plane: 'kubernetes', leaseNamespace: 'A_b' },
       message: /^--lease-namespace: must consist of lower case/,
     },
+    {
+      reason: 'v1 where there are no users',
+      change: { plane: 'kubernetes', v1Open: true },
+      message: /^--v1-open: is not for --plane/,
+    },
+    { reason: 'neither yes nor no', change: { v1Open: 'perhaps' }, message: /^--v1-open: must be true or false$/ },
     { reason: 'a certificate without its key', change: { tlsCert: 'a.pem' }, message: /^--tls-key: must be given together/ },
     { reason: 'a key without its certificate', change: { tlsKey: 'a.pem' }, message: /^--tls-cert: must be given together/ },
   ])('refused: $reason', ({ change, message }) => {

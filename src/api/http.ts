@@ -21,11 +21,18 @@ export interface PlainHttpOptions {
   readonly log: Logger;
   readonly version: string;
   readonly environment: Environment;
+  /** What is served at /api/v1. It is told of `drain`. */
+  readonly v1: express.Express;
+  /** What is served at /cistern/api/v1, if anything is. It is told of `drain`. */
+  readonly cistern?: express.Express;
 }
 
-/** The plain-HTTP door: health, metrics, the status page, and the way to the resource API. It needs no token, shows no secret and reads no body. */
+/**
+ * The plain-HTTP door: health, metrics, the status page, API v1, the built-in Cistern, and the way to the resource API. Beside these two APIs,
+ * it needs no token, shows no secret and reads no body. On the event `drain` what waits in them is answered.
+ */
 export function plainHttp(options: PlainHttpOptions): express.Express {
-  const { metrics, snapshot, resourceApiUrl, log, version, environment } = options;
+  const { metrics, snapshot, resourceApiUrl, log, version, environment, v1, cistern } = options;
   const app = express();
   app.disable('x-powered-by').disable('etag');
   const styleHash = createHash('sha256').update(PAGE_STYLE).digest('base64');
@@ -53,6 +60,12 @@ export function plainHttp(options: PlainHttpOptions): express.Express {
   app.get('/', async (_request, response) => {
     const page = renderPage(await snapshot(), version, environment.now());
     response.type('text/html').set('Cache-Control', 'no-store').send(page);
+  });
+  app.use('/api/v1', v1);
+  if (cistern) app.use('/cistern/api/v1', cistern);
+  app.once('drain', () => {
+    v1.emit('drain');
+    cistern?.emit('drain');
   });
   app.get('/api/v2', (_request, response) => {
     const server = resourceApiUrl();

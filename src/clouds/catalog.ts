@@ -1,5 +1,5 @@
 import type { Environment } from '../environment.js';
-import type { CloudDriver, Named } from './driver.js';
+import type { CloudDriver, Flavor, Image, Named } from './driver.js';
 import { SharedList } from './shared-list.js';
 
 /** What a name or id in a declaration stands for in a cloud. `message` says what was looked for and what was found. */
@@ -17,19 +17,19 @@ const MISS_KEEP_MS = 5_000;
  * list, at most one every five seconds, so what has just been made is found. An id goes before a name.
  */
 export class Catalog {
-  readonly #lists: Readonly<Record<'image' | 'flavor' | 'network', SharedList<Named>>>;
+  readonly images: SharedList<Image>;
+  readonly flavors: SharedList<Flavor>;
+  readonly #networks: SharedList<Named>;
 
   constructor(driver: Pick<CloudDriver, 'listImages' | 'listFlavors' | 'listNetworks'>, environment: Environment) {
-    this.#lists = {
-      image: new SharedList(() => driver.listImages(), environment),
-      flavor: new SharedList(() => driver.listFlavors(), environment),
-      network: new SharedList(() => driver.listNetworks(), environment),
-    };
+    this.images = new SharedList(() => driver.listImages(), environment);
+    this.flavors = new SharedList(() => driver.listFlavors(), environment);
+    this.#networks = new SharedList(() => driver.listNetworks(), environment);
   }
 
   /** @throws CloudError as the list does. */
   async resolve(what: 'image' | 'flavor' | 'network', nameOrId: string): Promise<Resolution> {
-    const list = this.#lists[what];
+    const list: SharedList<Named> = { image: this.images, flavor: this.flavors, network: this.#networks }[what];
     const found = find(what, await list.get(KEEP_MS), nameOrId);
     if (found.kind === 'found') return found;
     return find(what, await list.get(MISS_KEEP_MS), nameOrId);

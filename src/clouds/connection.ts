@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Environment } from '../environment.js';
 import { Catalog } from './catalog.js';
-import type { CloudDriver, CloudKeyPair } from './driver.js';
+import type { CloudDriver, CloudKeyPair, Named } from './driver.js';
 import { CloudObserver, type ObserverListener, type ObserverSettings } from './observer.js';
 import { SharedList } from './shared-list.js';
 
@@ -19,6 +19,7 @@ export class Connection {
   readonly observer: CloudObserver;
   readonly catalog: Catalog;
   readonly keyPairs: SharedList<CloudKeyPair>;
+  readonly projects: SharedList<Named>;
   /** Keys and uids of resources whose server is asked for, and may not be in the observation yet. */
   readonly #reserved = new Map<string, string>();
   readonly #stop = new AbortController();
@@ -36,6 +37,7 @@ export class Connection {
     this.observer = new CloudObserver(driver, settings, environment, log, listener);
     this.catalog = new Catalog(driver, environment);
     this.keyPairs = new SharedList(() => driver.listKeyPairs(), environment);
+    this.projects = new SharedList(() => driver.listProjects(), environment);
   }
 
   get settings(): ConnectionSettings {

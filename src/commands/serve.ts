@@ -33,7 +33,7 @@ export function command(): Command {
     'tlsCert',
     'tlsKey',
   );
-  return addSettings(serve, 'encryptionKeyFile', 'logFormat', 'logLevel').action(run);
+  return addSettings(serve, 'encryptionKeyFile', 'v1Open', 'logFormat', 'logLevel').action(run);
 }
 
 async function run(values: unknown): Promise<void> {

@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import express from 'express';
 import { pino } from 'pino';
 import { Counter, Registry } from 'prom-client';
 import request from 'supertest';
 import { type PlainHttpOptions, plainHttp } from '../../src/api/http.js';
 import { serveHttp } from '../../src/api/serve.js';
+import { withoutV1 } from '../../src/api/v1/app.js';
 import { systemEnvironment } from '../../src/environment.js';
 
 function app(options: Partial<PlainHttpOptions> = {}) {
@@ -15,6 +17,7 @@ function app(options: Partial<PlainHttpOptions> = {}) {
     log: pino({ level: 'silent' }),
     version: '0.0.0-test',
     environment: systemEnvironment,
+    v1: withoutV1(),
     ...options,
   });
 }
@@ -55,6 +58,14 @@ test('/metrics is what the registry holds', async () => {
   expect(text).toContain('things_total 3');
 });
 
+test.each(['/api/v1', '/api/v1/nodes/default'])('%s says that there is none where there are no users', async (path) => {
+  const { status, body } = await request(app()).get(path);
+  expect({ status, body }).toMatchObject({
+    status: 501,
+    body: { status: 'error', status_code: 501, message: expect.stringContaining('Postgres plane only') },
+  });
+});
+
 describe('/api/v2', () => {
   test('describes where the resource API is', async () => {
     const { status, body } = await request(app()).get('/api/v2');
@@ -76,6 +87,23 @@ describe('/api/v2', () => {
     const { headers } = await request(app()).get('/api/v2//evil.example/x');
     expect(new URL(headers.location ?? '').host).toBe('127.0.0.1:5443');
   });
+});
+
+test('the APIs that are handed in stand at their paths, and are told of drain', async () => {
+  const named = (name: string) => express().use((_request, response) => void response.json(name));
+  const [v1, cistern] = [named('v1'), named('cistern')];
+  const drained: string[] = [];
+  v1.once('drain', () => drained.push('v1'));
+  cistern.once('drain', () => drained.push('cistern'));
+  const door = app({ v1, cistern });
+  expect((await request(door).get('/api/v1/nodes')).body).toBe('v1');
+  expect((await request(door).get('/cistern/api/v1/nodes/lab')).body).toBe('cistern');
+  door.emit('drain');
+  expect(drained).toEqual(['v1', 'cistern']);
+});
+
+test('without a built-in Cistern nothing is served in its place', async () => {
+  expect((await request(app()).get('/cistern/api/v1/nodes')).status).toBe(404);
 });
 
 describe('the page', () => {

@@ -4,6 +4,7 @@ import type { Checks } from '../../api/health.js';
 import { type PlainHttpOptions, plainHttp } from '../../api/http.js';
 import type { PageRow } from '../../api/page.js';
 import { type Address, type Listening, serveHttp } from '../../api/serve.js';
+import type { CloudReader } from '../../api/v1/cloud-reader.js';
 import type { SimulatorPersistence } from '../../clouds/simulator/persistence.js';
 import { startSimulator } from '../../clouds/simulator/simulator.js';
 import { ConfigError, type ServeConfig } from '../../config.js';
@@ -12,6 +13,7 @@ import type { Environment } from '../../environment.js';
 import type { Store } from '../../store/store.js';
 import { version } from '../version.js';
 import type { Closing } from './closing.js';
+import { cloudReader } from './cloud-reader.js';
 import { driverFactory } from './drivers.js';
 import { rowOf } from './row.js';
 
@@ -36,8 +38,15 @@ export interface Engine {
   readonly common: Pick<PlainHttpOptions, 'checks' | 'log' | 'environment' | 'version'>;
   /** The machines as last seen, each as a line. */
   machines(): PageRow[];
-  /** Serves health, metrics and the page. @param resourceApiUrl where the declarations are written to. */
-  openDoor(address: Address, resourceApiUrl: () => string): Promise<Listening>;
+  /** What is known of the clouds. */
+  readonly clouds: CloudReader;
+  /** Serves health, metrics, the page and the APIs that are handed in. @param resourceApiUrl where the declarations are written to. */
+  openDoor(
+    address: Address,
+    resourceApiUrl: () => string,
+    v1: PlainHttpOptions['v1'],
+    cistern?: PlainHttpOptions['cistern'],
+  ): Promise<Listening>;
 }
 
 /** Starts the built-in simulated cloud and the reconcilers on a plane. `closing` takes what ends them. */
@@ -80,9 +89,12 @@ export async function startEngine(
   const common = { checks, log, environment, version: version() };
   const machines = () => dispatcher.list('VirtualMachine').map(rowOf);
   const snapshot = async () => ({ virtualMachines: machines(), clouds: dispatcher.list('Cloud').map(rowOf) });
-  const openDoor = (address: Address, resourceApiUrl: () => string) =>
-    listen('--http', address, closing, (there) => serveHttp(plainHttp({ ...common, metrics, snapshot, resourceApiUrl }), there));
-  return { simulator: simulator.url, common, machines, openDoor };
+  const openDoor: Engine['openDoor'] = (address, resourceApiUrl, v1, cistern) =>
+    listen('--http', address, closing, (there) =>
+      serveHttp(plainHttp({ ...common, metrics, snapshot, resourceApiUrl, v1, ...(cistern && { cistern }) }), there),
+    );
+  const clouds = cloudReader((cloud) => dispatcher.connection(cloud));
+  return { simulator: simulator.url, common, machines, clouds, openDoor };
 }
 
 /** Listens where a flag says; `closing` takes what ends it. @throws ConfigError that names the flag if it cannot be listened there. */

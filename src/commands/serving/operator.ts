@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
+import { withoutV1 } from '../../api/v1/app.js';
 import { ConfigError, type ServeConfig } from '../../config.js';
 import type { Environment } from '../../environment.js';
 import { isStoreError } from '../../store/errors.js';
@@ -38,7 +39,7 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
   };
   const { openDoor } = await startEngine(plane, config, environment, log, closing);
   const { server, namespace } = store;
-  const http = await openDoor(config.http, () => server);
+  const http = await openDoor(config.http, () => server, withoutV1());
   log.info({ http: http.url, server, leaseNamespace: namespace, version: version() }, 'serving');
   return { ended: new Promise(() => undefined), close: () => closing.close() };
 }

@@ -2,11 +2,13 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { Login } from '../../api/auth/log-in.js';
+import { cisternApi } from '../../api/cistern/app.js';
 import type { PageRow } from '../../api/page.js';
 import { resourceApi } from '../../api/resources/app.js';
 import type { Mutation } from '../../api/resources/call.js';
 import { serveTls } from '../../api/serve.js';
 import { type TlsOptions, tlsMaterial } from '../../api/tls.js';
+import { v1Api } from '../../api/v1/app.js';
 import { ConfigError, type ServeConfig } from '../../config.js';
 import type { Environment } from '../../environment.js';
 import { kindNamed } from '../../resources/registry.js';
@@ -76,19 +78,25 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
     }),
     ping: () => store.ping(),
   };
-  const { simulator, common, machines, openDoor } = await startEngine(plane, config, environment, log, closing);
+  const { simulator, common, machines, clouds, openDoor } = await startEngine(plane, config, environment, log, closing);
   const audit = new AuditWriter(store.audit, environment, log);
   closing.add(() => audit.close());
   const { tokens, users } = store;
   const login = new Login({ users, tokens, environment, record: (record) => audit.record(record) });
-  const https = await listen('--https', config.https, closing, (address) => {
-    const onMutation = (mutation: Mutation) => {
-      log.info({ ...mutation }, 'change asked for');
-      audit.record(auditRecordOf(mutation));
-    };
-    return serveTls(resourceApi({ ...common, store, tokens, login, onMutation }), { ...address, tls });
-  });
-  const http = await openDoor(config.http, () => https.url);
+  const onMutation = (mutation: Mutation) => {
+    log.info({ ...mutation }, 'change asked for');
+    audit.record(auditRecordOf(mutation));
+  };
+  const access = { ...common, store, tokens, login, onMutation };
+  const https = await listen('--https', config.https, closing, (address) => serveTls(resourceApi(access), { ...address, tls }));
+  if (config.v1Open) {
+    log.warn(
+      '--v1-open: whoever can reach --http may start, stop and assign machines in the namespace default without a token; only /api/v1/test demands one',
+    );
+  }
+  const resourceApiUrl = () => https.url;
+  const dialect = { ...access, clouds, resourceApiUrl, open: config.v1Open };
+  const http = await openDoor(config.http, resourceApiUrl, v1Api(dialect), cisternApi(dialect));
   closing.add(
     startUpkeep(
       [

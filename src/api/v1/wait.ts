@@ -1,0 +1,54 @@
+import type { Environment } from '../../environment.js';
+import type { Resource, ResourceKey } from '../../resources/metadata.js';
+import { isStoreError } from '../../store/errors.js';
+import type { Store } from '../../store/store.js';
+
+/** How a wait is bounded. */
+export interface Patience {
+  readonly environment: Environment;
+  readonly waitMs: number;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly gone: AbortSignal;
+}
+
+/**
+ * Waits until a resource is as wanted.
+ *
+ * @param look is shown the resource as it stands, and after each change of it; undefined when it is gone. What it finds ends the wait.
+ * @returns what was found, or undefined if it was not in time, or nobody waits any more.
+ */
+export async function waitFor<Found>(
+  store: Store,
+  { kind, namespace, name }: ResourceKey,
+  { environment, waitMs, gone }: Patience,
+  look: (resource: Resource | undefined) => Promise<Found | undefined> | Found | undefined,
+): Promise<Found | undefined> {
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  const cancel = environment.after(waitMs, end);
+  gone.addEventListener('abort', end, { once: true });
+  if (gone.aborted) end();
+  try {
+    // The list before the watch tells from where to watch; what it says is looked at first.
+    while (!ending.signal.aborted) {
+      const { resourceVersion } = await store.list(kind, { namespace }, { limit: 1 });
+      const found = await look(await store.get({ kind, namespace, name }));
+      if (found !== undefined) return found;
+      try {
+        for await (const event of store.watch(kind, resourceVersion, ending.signal, { namespace })) {
+          if (event.type === 'Bookmark' || event.object.metadata.name !== name) continue;
+          const seen = await look(event.type === 'Deleted' ? undefined : event.object);
+          if (seen !== undefined) return seen;
+        }
+      } catch (error) {
+        // Too much has happened since: it is looked at anew.
+        if (!isStoreError(error, 'Expired')) throw error;
+      }
+    }
+    return undefined;
+  } finally {
+    end();
+    cancel();
+    gone.removeEventListener('abort', end);
+  }
+}
