@@ -7,6 +7,7 @@ import { plainHttp } from '../../src/api/http.js';
 import { serveHttp } from '../../src/api/serve.js';
 import { type V1Options, v1Api } from '../../src/api/v1/app.js';
 import { currentCondition } from '../../src/api/v1/declared.js';
+import type { Knobs } from '../../src/clouds/simulator/knobs.js';
 import { cloudReader } from '../../src/commands/serving/cloud-reader.js';
 import { driverFactory } from '../../src/commands/serving/drivers.js';
 import { startDispatcher } from '../../src/dispatcher.js';
@@ -70,9 +71,9 @@ export interface ServedV1World extends V1World {
 }
 
 /** v1 at its door, over a dispatcher at work in this process: PostgreSQL, and a quick simulated cloud. */
-export async function v1World(options: Partial<V1Options> = {}): Promise<ServedV1World> {
+export async function v1World(options: Partial<V1Options> = {}, knobs: Partial<Knobs> = {}): Promise<ServedV1World> {
   const environment = systemEnvironment;
-  const [database, simulator] = await Promise.all([makeDatabase(), simulate()]);
+  const [database, simulator] = await Promise.all([makeDatabase(), simulate(knobs)]);
   const store = await database.open();
   const { tokens } = store;
   const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: database.connectionString }) });
