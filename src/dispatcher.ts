@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { CisternClient } from './cistern/client.js';
 import type { Connection } from './clouds/connection.js';
 import type { Server } from './clouds/driver.js';
 import type { ObserverListener } from './clouds/observer.js';
@@ -17,13 +18,18 @@ import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
 import { Stock } from './reconcilers/assignment/stock.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
-import type { InventoryPort } from './reconcilers/inventory/view.js';
+import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
 import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
-import { FAULTY_ANNOTATION } from './reconcilers/pool/standing.js';
+import { poolOf } from './reconcilers/pool/membership.js';
+import { recipesOf } from './reconcilers/pool/observe.js';
+import { PoolReconciler } from './reconcilers/pool/reconciler.js';
+import { RecipeReconciler } from './reconcilers/recipe/reconciler.js';
 import { INDEXES, Records } from './reconcilers/records.js';
 import { SecretReconciler } from './reconcilers/secret/reconciler.js';
 import { VirtualMachineReconciler } from './reconcilers/virtual-machine/reconciler.js';
 import { keyOf, type Resource, type ResourceKey } from './resources/metadata.js';
+import { sameJson } from './resources/same-json.js';
+import type { VirtualMachine } from './resources/virtual-machine.js';
 import type { Store } from './store/store.js';
 
 /** What a dispatcher is made of. */
@@ -34,6 +40,8 @@ export interface DispatcherOptions {
   /** This installation's id: part of every owner tag, the same for all replicas and for ever. */
   readonly installation: string;
   readonly makeDriver: DriverFactory;
+  /** Default: makes clients that speak HTTP to the Cisterns that Clouds name. */
+  readonly makeCistern?: CisternFactory;
   /** VirtualMachines worked on at once. Default 64. */
   readonly concurrency?: number;
   readonly metrics?: Registry;
@@ -78,6 +86,16 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     log,
   );
   const metrics = options.metrics && new DispatcherMetrics(options.metrics, () => observations(caches.Cloud, connections));
+  const inventories = new Inventories({
+    makeCistern: options.makeCistern ?? ((given) => new CisternClient(given)),
+    records,
+    listener: {
+      machinesChanged: inventoryChanged,
+      healthChanged: (cloud) => clouds.enqueue({ kind: 'Cloud', namespace: '', name: cloud }),
+    },
+    environment,
+    log,
+  });
   const connection = (cloud: string) => connections.get(cloud);
   const controller = (name: string, reconciler: Reconciler, workers: number) =>
     new Controller({ name, reconciler, workers, environment, log, ...(engineMetrics ? { metrics: engineMetrics } : {}) });
@@ -88,33 +106,26 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new VirtualMachineReconciler({ ...tools, forget: (key) => connections.forget(key) }),
     concurrency,
   );
-  const clouds = controller('cloud', new CloudReconciler({ ...tools, connections }), 4);
+  const clouds = controller('cloud', new CloudReconciler({ ...tools, connections, inventories }), 4);
   const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
   const secrets = controller('secret', new SecretReconciler({ records }), 2);
-  const inventories: InventoryPort = {
-    view: ({ metadata }) => {
-      const why = metadata.annotations?.[FAULTY_ANNOTATION];
-      return {
-        opinion: why === undefined ? { kind: 'none' } : { kind: 'faulty', why },
-        holder: { kind: 'none' },
-        activeAt: undefined,
-      };
-    },
-    assign: async () => undefined,
-    release: async () => undefined,
-  };
-  const stock = new Stock({ records, inventories, environment, digestOf: () => undefined });
+  const sight = { ...tools, opinion: (machine: VirtualMachine) => inventories.view(machine).opinion };
+  const stock = new Stock({ records, inventories, environment, digestOf: (pool) => recipesOf(pool, sight).making?.digest });
   const assignments = controller(
     'virtualmachineassignment',
     new AssignmentReconciler({ ...tools, stock, inventories }),
     concurrency,
   );
+  const pools = controller('virtualmachinepool', new PoolReconciler(sight), 4);
+  const recipes = controller('recipe', new RecipeReconciler(tools), 2);
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
     VirtualMachine: machines,
     VirtualMachineAssignment: assignments,
     Cloud: clouds,
     KeyPair: keyPairs,
     Secret: secrets,
+    VirtualMachinePool: pools,
+    Recipe: recipes,
   };
 
   const told = new WeakMap<object, { readonly observed: boolean; readonly failing: boolean }>();
@@ -147,6 +158,16 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     };
   }
 
+  /** What the inventory of a Cloud says of these machines is another thing than before. */
+  function inventoryChanged(_cloud: string, machines: readonly Resource[]): void {
+    stock.changed();
+    for (const machine of machines) {
+      for (const key of assignmentOf(machine)) assignments.enqueue(key);
+      for (const key of poolKeys(machine)) pools.enqueue(key);
+      wakeQueue(machine);
+    }
+  }
+
   // First of all: whoever is woken by a change must not see what followed from the state before it.
   for (const kind of STOCK_KINDS) caches[kind].onChange(() => stock.changed());
   for (const [kind, cache] of Object.entries(caches)) {
@@ -163,16 +184,17 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     unlessOwn(({ metadata }) => records.ofCloud('KeyPair', metadata.name).map(keyOf)),
     'resync',
   );
-  const wakeQueue = batched(environment, (namespace) => {
+  const wakeNamespace = batched(environment, (namespace) => {
     const { offered, moved } = stock.concerned(namespace);
     for (const assignment of offered) assignments.enqueue(keyOf(assignment));
     for (const assignment of moved) assignments.enqueue(keyOf(assignment), 'resync');
   });
-  for (const kind of STOCK_KINDS)
-    caches[kind].onChange(({ previous, current }) => {
-      const { namespace = '' } = (current ?? previous)?.metadata ?? {};
-      if (manager.leading && records.inNamespace('VirtualMachineAssignment', namespace).length > 0) wakeQueue(namespace);
-    });
+  /** Who waits may be offered something else now. */
+  function wakeQueue(changed: Resource | undefined): void {
+    const { namespace = '' } = changed?.metadata ?? {};
+    if (manager.leading && records.inNamespace('VirtualMachineAssignment', namespace).length > 0) wakeNamespace(namespace);
+  }
+  for (const kind of STOCK_KINDS) caches[kind].onChange(({ previous, current }) => wakeQueue(current ?? previous));
   assignments.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(assignmentOf));
   machines.follow(caches.VirtualMachineAssignment, ({ previous, current }) => [previous, current].flatMap(machineOf));
   machines.follow(
@@ -191,6 +213,21 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     if (!current || !isReady(current) || (previous && isReady(previous))) return [];
     return records.virtualMachinesWithKeyPair(current).flatMap((machine) => (isReady(machine) ? [] : [keyOf(machine)]));
   });
+  pools.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(poolKeys));
+  pools.follow(
+    caches.Recipe,
+    unlessOwn(({ metadata }) => records.poolsWithRecipe(metadata.namespace ?? '', metadata.name).map(keyOf)),
+  );
+  pools.follow(
+    caches.Cloud,
+    unlessOwn(({ metadata }) => records.ofCloud('VirtualMachinePool', metadata.name).map(keyOf)),
+    'resync',
+  );
+  // An assignment gives its machine back itself. One that was torn away does not.
+  pools.follow(caches.VirtualMachineAssignment, ({ previous, current }) =>
+    previous && !current ? records.virtualMachinesClaimedBy(previous.metadata.uid).flatMap(poolKeys) : [],
+  );
+  recipes.follow(caches.VirtualMachinePool, ({ previous, current }) => recipeKeys(previous, current));
   if (metrics)
     caches.VirtualMachine.onChange(({ previous, current }) => metrics.virtualMachineChanged(previous, current, manager.leading));
 
@@ -202,7 +239,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         for (const resource of listOf(caches, kind)) own.enqueue(keyOf(resource), laneOf(resource));
       }
       await running;
-      await connections.close();
+      await Promise.all([connections.close(), inventories.close()]);
     },
   };
   const examining: Runnable = {
@@ -358,6 +395,21 @@ function credentialsOf(cloud: Resource | undefined): ResourceKey[] {
 
 function cloudOf(resource: Resource): ResourceKey[] {
   return INDEXES.cloud(resource).map((name) => ({ kind: 'Cloud', namespace: '', name }));
+}
+
+function poolKeys(machine: Resource | undefined): ResourceKey[] {
+  const owner = machine && poolOf(machine);
+  return owner ? [{ kind: owner.kind, namespace: machine.metadata.namespace ?? '', name: owner.name }] : [];
+}
+
+/** The Recipes whose users a change of a pool makes others. */
+function recipeKeys(previous: Resource | undefined, current: Resource | undefined): ResourceKey[] {
+  const [before, after] = [previous, current].map((pool) => (pool ? INDEXES.recipe(pool) : []));
+  if (sameJson(before, after)) return [];
+  return [...(before ?? []), ...(after ?? [])].map((path) => {
+    const [namespace = '', name = ''] = path.split('/');
+    return { kind: 'Recipe', namespace, name };
+  });
 }
 
 function parseKey(text: string): ResourceKey {

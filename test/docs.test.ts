@@ -22,7 +22,11 @@ const kindSchema = z.looseObject({ kind: z.string() });
 
 const manifests = [
   ...pages.flatMap((page) => Array.from(read(page).matchAll(/```yaml\n(.*?)```/gs), ([, text = '']) => ({ page, text }))),
-  ...[...list('manifests/samples/', '.yaml'), ...list('manifests/samples/openstack/', '.yaml')].map((page) => ({
+  ...[
+    ...list('manifests/samples/', '.yaml'),
+    ...list('manifests/samples/openstack/', '.yaml'),
+    ...list('manifests/samples/pool/', '.yaml'),
+  ].map((page) => ({
     page,
     text: read(page),
   })),

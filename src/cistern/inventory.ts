@@ -33,7 +33,7 @@ const STALE_MARGIN_MS = 30_000;
 export class CisternInventory {
   /** `noted`: the number of looks begun when it was noted; undefined if a look told it. */
   readonly #entries = new Map<string, { readonly node: CisternNode; readonly noted?: number }>();
-  readonly #intervalMs: number;
+  #intervalMs: number;
   #looks = 0;
   #wanted = false;
   #due: Date;
@@ -92,6 +92,14 @@ export class CisternInventory {
   stale(now: Date): boolean {
     const { observedAt } = this.#health;
     return !observedAt || now.getTime() - observedAt.getTime() > 3 * this.#intervalMs + STALE_MARGIN_MS;
+  }
+
+  /** Takes over another interval at once: the next look is due that long after the last one began. */
+  configure({ intervalMs }: { readonly intervalMs: number }): void {
+    if (intervalMs === this.#intervalMs) return;
+    if (this.#looks > 0) this.#due = new Date(this.#due.getTime() - this.#intervalMs + intervalMs);
+    this.#intervalMs = intervalMs;
+    this.#wake.abort();
   }
 
   /** Asks for a look that begins after this call, as soon as may be: not while another is under way, nor in the pause after a failure. */

@@ -11,7 +11,10 @@ export const userName = z
   .string()
   .min(1)
   .max(253)
-  .regex(/^[^\s\p{Cc}](?:[^\p{Cc}]*[^\s\p{Cc}])?$/u, 'must be without control characters, and not begin or end with a space');
+  .regex(
+    /^[^\p{Z}\p{Cc}](?:[^\p{Cc}]*[^\p{Z}\p{Cc}])?$/u,
+    'must be without control characters, and not begin or end with a space',
+  );
 
 export const assignmentSpecSchema = z.strictObject({
   user: userName.describe('Whom the machine is for. Cannot be changed.'),
@@ -68,9 +71,9 @@ export const assignmentStatusSchema = z.strictObject({
   expiresAt: time.optional().describe('When it ends, by ttl or idleTimeout, as far as is known.'),
   activeAt: time.optional().describe('The last activity that is known.'),
   move: z
-    .strictObject({ from: z.string().max(253), at: time, why: text })
+    .strictObject({ from: z.string().max(253), id: z.string().max(255).optional(), at: time, why: text })
     .optional()
-    .describe('The last time that another machine had to be given: from which, and why.'),
+    .describe('The last time that it was parted from a machine: from which, with which server, and why.'),
   ended: z.strictObject({ at: time, why: text }).optional().describe('When and why it ended. It is never bound again.'),
 });
 

@@ -13,18 +13,23 @@ const count = z.int().min(0).max(10_000);
 
 const { image, flavor, keyName, networks, userData, userDataFrom, metadata, tags } = virtualMachineSpecSchema.shape;
 
+const FIVE_FIELDS = 'must be five cron fields: minute, hour, day of month, month, day of week';
+const A_TIME_ZONE = 'must be an IANA time zone, such as Europe/Rome';
+
 const scheduleSchema = z.strictObject({
   cron: z
     .string()
     .min(9)
     .max(255)
-    .refine(isSchedule, { message: 'must be five cron fields: minute, hour, day of month, month, day of week' })
+    .regex(/^[-*/,?#0-9A-Za-z]+( +[-*/,?#0-9A-Za-z]+){4}$/, { message: FIVE_FIELDS, abort: true })
+    .refine(isSchedule, { message: FIVE_FIELDS })
     .describe('When, as cron has it: minute, hour, day of month, month, day of week.'),
   timeZone: z
     .string()
     .min(1)
     .max(64)
-    .refine(isTimeZone, { message: 'must be an IANA time zone, such as Europe/Rome' })
+    .regex(/^[A-Za-z][-+A-Za-z0-9_]*(\/[-+A-Za-z0-9_]+)*$/, { message: A_TIME_ZONE, abort: true })
+    .refine(isTimeZone, { message: A_TIME_ZONE })
     .optional()
     .describe('An IANA time zone. Default: UTC.'),
   replicas: count.describe('What replicas is from then on, until the next of these times or a change of spec.replicas.'),
@@ -36,7 +41,10 @@ export const poolSpecSchema = z.strictObject({
   parameters: parametersSchema.optional().describe("Values for the recipe's parameters."),
   template: z
     .strictObject({
-      labels: labelsSchema.optional().describe('Labels of its VirtualMachines, beside those of the pool.'),
+      labels: labelsSchema
+        .meta({ maxProperties: 64 })
+        .optional()
+        .describe('Labels of its VirtualMachines, beside those of the pool.'),
       spec: z.strictObject({ image, flavor, keyName, networks, userData, userDataFrom, metadata, tags }),
     })
     .optional()

@@ -79,6 +79,8 @@ export type RecipeSpec = z.infer<typeof recipeSpecSchema>;
 export type RecipeStatus = z.infer<typeof recipeStatusSchema>;
 export type Recipe = Typed<RecipeSpec, RecipeStatus>;
 
+const namesSchema = z.looseObject({ parameters: z.array(z.looseObject({ name: z.string() })) });
+
 const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
 
 export const recipeKind: KindDefinition = {
@@ -107,5 +109,16 @@ export const recipeKind: KindDefinition = {
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
     { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
   ],
-  rules: [],
+  rules: [
+    {
+      at: ['spec', 'userData'],
+      cel: '!has(self.parameters) || self.parameters.all(one, self.parameters.exists_one(other, other.name == one.name))',
+      message: 'no two parameters may have the same name',
+      field: 'spec.userData.parameters',
+      check: (value) => {
+        const names = namesSchema.safeParse(value).data?.parameters.map(({ name }) => name) ?? [];
+        return new Set(names).size === names.length;
+      },
+    },
+  ],
 };

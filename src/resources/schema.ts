@@ -248,8 +248,11 @@ function withoutLookahead(pattern: string | undefined): [refused: string | undef
 function withRules(root: JsonSchema, { rules }: KindDefinition): JsonSchema {
   return rules.reduce((schema, { at, cel, message, field }) => {
     const place = at.join('.');
-    const within = field.startsWith(`${place}.`) ? { fieldPath: field.slice(place.length) } : {};
-    return withRule(schema, at, { rule: cel, message, ...within });
+    // Metadata has no schema here, so that no path can lead into it: the message says where.
+    const told = field.startsWith(`${place}.`)
+      ? { message, fieldPath: field.slice(place.length) }
+      : { message: field === place ? message : `${field}: ${message}` };
+    return withRule(schema, at, { rule: cel, ...told });
   }, root);
 }
 

@@ -6,7 +6,7 @@ export interface AuditEntry {
   /** As in Kubernetes; `login` for an attempt to log in. */
   readonly verb: string;
   readonly group: string;
-  /** The plural, with `/status` for the subresource. */
+  /** The plural, with `/status` or `/scale` for a subresource. */
   readonly resource: string;
   /** '' for none. */
   readonly namespace: string;

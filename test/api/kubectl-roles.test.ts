@@ -45,6 +45,13 @@ const manifest = JSON.stringify({
   spec: { cloudRef: { name: 'lab' }, image: 'cirros', flavor: 'tiny' },
 });
 
+const pool = JSON.stringify({
+  apiVersion: 'dispatcher.dev/v1alpha1',
+  kind: 'VirtualMachinePool',
+  metadata: { name: 'galaxy', namespace: 'team' },
+  spec: { cloudRef: { name: 'lab' }, recipeRef: { name: 'galaxy' }, replicas: 5, maxSize: 40 },
+});
+
 describe('stock kubectl of a user', () => {
   test('who is an agent in a namespace manages its machines, and is refused the rest', async () => {
     const run = await as('agent', { role: 'agent', namespaces: ['team'] });
@@ -61,11 +68,13 @@ describe('stock kubectl of a user', () => {
       'cannot create resource "virtualmachines" in API group "dispatcher.dev" in the namespace "default"',
     );
     expect(await run(['delete', 'vm', 'web-1'])).toMatchObject({ code: 0 });
+    expect(await run(['apply', '-f', '-'], pool)).toMatchObject({ code: 0 });
+    expect(await run(['scale', 'vmpool', 'galaxy', '--replicas=3'])).toMatchObject({ code: 0 });
   });
 
   test('who is a viewer reads, but no Secret, and changes nothing', async () => {
     const run = await as('viewer', { role: 'viewer' });
-    expect(await run(['get', 'vm,clouds,keypairs,events', '-A'])).toMatchObject({ code: 0 });
+    expect(await run(['get', 'vm,vmpool,vma,recipes,clouds,keypairs,events', '-A'])).toMatchObject({ code: 0 });
     for (const args of [
       ['get', 'secrets', '-A'],
       ['get', 'secret', 'keys', '-o', 'yaml'],
@@ -75,6 +84,9 @@ describe('stock kubectl of a user', () => {
       expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('Forbidden') });
       expect(ran.stdout + ran.stderr).not.toContain(Buffer.from('hunter2').toString('base64'));
     }
+    expect((await run(['scale', 'vmpool', 'galaxy', '--replicas=9'])).stderr).toContain(
+      'User "viewer" cannot patch resource "virtualmachinepools/scale" in API group "dispatcher.dev" in the namespace "team"',
+    );
     expect((await run(['create', '--dry-run=server', '-f', '-'], manifest)).stderr).toContain(
       'User "viewer" cannot create resource "virtualmachines"',
     );
@@ -91,6 +103,8 @@ describe('stock kubectl of a user', () => {
       ['list vm -A', 'yes'],
       ['delete vm -A', 'no'],
       ['update vm --subresource=status', 'no'],
+      ['patch vmpool --subresource=scale', 'yes'],
+      ['patch vmpool --subresource=scale -n default', 'no'],
       ['get clouds', 'yes'],
       ['delete clouds', 'no'],
       ['get secrets', 'no'],

@@ -30,6 +30,27 @@ kind: VirtualMachine
 metadata: {name: web-1, namespace: default}
 spec: {cloudRef: {name: lab}, image: cirros-fake, flavor: m1.tiny, networks: [{name: demo-net}], metadata: {role: web}}
 `;
+/** An application's machines, as the contract has them. */
+const STOCK = `
+apiVersion: dispatcher.dev/v1alpha1
+kind: Recipe
+metadata: {name: galaxy, namespace: default}
+spec:
+  image: cirros-fake
+  flavor: m1.tiny
+  applications: [galaxy]
+  userData: {parameters: [{name: greeting, default: hello}], template: "#cloud-config\\nruncmd: [[echo, '{{ greeting }}']]\\n"}
+---
+apiVersion: dispatcher.dev/v1alpha1
+kind: VirtualMachinePool
+metadata: {name: galaxy, namespace: default}
+spec: {cloudRef: {name: lab}, recipeRef: {name: galaxy}, replicas: 5, maxSize: 40, reclaim: Recycle, schedules: [{cron: "0 8 * * 1-5", timeZone: Europe/Rome, replicas: 10}]}
+---
+apiVersion: dispatcher.dev/v1alpha1
+kind: VirtualMachineAssignment
+metadata: {name: alice, namespace: default}
+spec: {user: alice, application: galaxy, poolRef: {name: galaxy}, ttl: 8h, onFailure: Reassign, release: Recycle}
+`;
 const VM = { kind: 'VirtualMachine', namespace: 'default', name: 'web-1' };
 const NOW = '2026-01-02T03:04:05Z';
 
@@ -42,6 +63,17 @@ function manifest(changes: object = {}, metadata: object = {}): string {
   });
 }
 
+const KINDS_USED = [
+  'VirtualMachine',
+  'VirtualMachinePool',
+  'VirtualMachineAssignment',
+  'Recipe',
+  'Cloud',
+  'KeyPair',
+  'Secret',
+  'Event',
+];
+
 describe('stock kubectl', () => {
   let api: Awaited<ReturnType<typeof servedApi>>;
   let run: ReturnType<typeof kubectl>;
@@ -52,7 +84,7 @@ describe('stock kubectl', () => {
   });
   afterAll(() => api.close());
   beforeEach(async () => {
-    for (const kind of ['VirtualMachine', 'Cloud', 'KeyPair', 'Secret', 'Event']) {
+    for (const kind of KINDS_USED) {
       const { items } = await api.store.list(kind);
       for (const { metadata } of items)
         await api.store.delete({ kind, namespace: metadata.namespace ?? '', name: metadata.name });
@@ -117,6 +149,32 @@ describe('stock kubectl', () => {
     expect((await vm()).metadata.resourceVersion).toBe(resourceVersion);
   });
 
+  test('pools, assignments and recipes are applied, shown, and scaled', async () => {
+    expect(await ok(['apply', '--validate=strict', '-f', '-'], STOCK)).toMatch(
+      /recipe\S+galaxy created\n.*pool\S+galaxy created\n.*assignment\S+alice created\n$/,
+    );
+    expect(await ok(['get', 'vmpool,vma,recipe', '-o', 'name'])).toBe(
+      'virtualmachinepool.dispatcher.dev/galaxy\nvirtualmachineassignment.dispatcher.dev/alice\nrecipe.dispatcher.dev/galaxy\n',
+    );
+    const wanted = async () =>
+      Object((await api.store.get({ kind: 'VirtualMachinePool', namespace: 'default', name: 'galaxy' }))?.spec).replicas;
+    expect(await ok(['scale', 'vmpool', 'galaxy', '--replicas=3'])).toBe('virtualmachinepool.dispatcher.dev/galaxy scaled\n');
+    expect(await wanted()).toBe(3);
+    await ok(['scale', 'vmpool/galaxy', '--replicas=0', '--current-replicas=3']);
+    expect(await wanted()).toBe(0);
+    expect((await run(['scale', 'vmpool/galaxy', '--replicas=4', '--current-replicas=3'])).stderr).toContain('was 0');
+    expect((await run(['scale', 'vmpool/galaxy', '--replicas=4', '--resource-version=1'])).stderr).toContain(
+      'Expected resource version',
+    );
+    expect((await run(['scale', 'vmpool/galaxy', '--replicas=41'])).stderr).toContain(
+      'spec.replicas: replicas and standby together',
+    );
+    expect(await wanted()).toBe(0);
+    // There is no autoscaler here to make; what the command reads first is there.
+    expect(await ok(['autoscale', 'vmpool/galaxy', '--max=5', '--dry-run=client', '-o', 'name'])).toContain('/galaxy');
+    expect((await run(['scale', 'vma/alice', '--replicas=1'])).stderr).toContain('could not find the requested resource');
+  });
+
   test('apply changes what is changed and removes what is no longer declared', async () => {
     await ok(['apply', '-f', '-'], manifest({ powerState: 'Stopped', metadata: { role: 'web', tier: 'a' } }));
     expect(await ok(['apply', '-f', '-'], manifest({ metadata: { role: 'db' } }))).toMatch(/configured/);
@@ -140,7 +198,7 @@ describe('stock kubectl', () => {
     expect(row.split(/\s+/).slice(0, 6)).toEqual(['web-1', 'True', 'AsDeclared', 'ACTIVE', '10.0.0.7', 'lab']);
     const wide = await ok(['get', 'virtualmachines', '-A', '-o', 'wide']);
     expect(wide).toMatch(
-      /^NAMESPACE +NAME .* ID +IMAGE +FLAVOR +MESSAGE\ndefault +web-1 .* server-1 +cirros +tiny +all is well\n$/,
+      /^NAMESPACE +NAME .* ID +IMAGE +FLAVOR +USER +MESSAGE\ndefault +web-1 .* server-1 +cirros +tiny +all is well\n$/,
     );
   });
 

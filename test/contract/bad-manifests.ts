@@ -41,6 +41,28 @@ const keyPair = (publicKey: unknown) => ({
   metadata: { name: 'bad' },
   spec: { cloudRef: { name: 'lab' }, publicKey },
 });
+const ours = (kind: string, name: string, fields: object) => ({
+  apiVersion: 'dispatcher.dev/v1alpha1',
+  kind,
+  metadata: { name },
+  spec: fields,
+});
+const stock = { cloudRef: { name: 'lab' }, recipeRef: { name: 'galaxy' }, replicas: 2, maxSize: 4 };
+const { recipeRef: _, ...withoutRecipe } = stock;
+
+/** A VirtualMachinePool named `bad` (or otherwise) that is good but for `changes`. */
+export const pool = (changes: object = {}, name = 'bad') => ours('VirtualMachinePool', name, { ...stock, ...changes });
+const templated = (changes: object = {}) =>
+  ours('VirtualMachinePool', 'bad', { ...withoutRecipe, template: { spec: { image: 'cirros', flavor: 'tiny', ...changes } } });
+const scheduled = (changes: object) => pool({ schedules: [{ cron: '0 8 * * 1-5', replicas: 1, ...changes }] });
+
+/** A VirtualMachineAssignment named `bad` (or otherwise) that is good but for `changes`. */
+export const assignment = (changes: object = {}, name = 'bad') =>
+  ours('VirtualMachineAssignment', name, { user: 'alice', application: 'galaxy', ...changes });
+
+const recipe = (changes: object = {}) =>
+  ours('Recipe', 'bad', { image: 'cirros', flavor: 'tiny', applications: ['galaxy'], ...changes });
+const written = (parameters: readonly object[]) => recipe({ userData: { parameters, template: '#cloud-config' } });
 const simulated = (changes: object) => cloud({ engine: 'simulator', ...changes });
 const keys = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`key-${index}`, 'x']));
 
@@ -133,6 +155,99 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
   bad('a Secret that is not base64', secret({ data: { password: 'not base64!' } }), 'data.password'),
   bad('a Secret whose text is a number', secret({ stringData: { password: 12_345 } }), 'stringData.password'),
   bad('the name of a namespace with a dot', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a.b' } }, 'metadata.name'),
+  bad('fewer rebuilds than none', virtualMachine({ rebuilds: -1 }), 'spec.rebuilds'),
+  bad('a claim of no epoch', virtualMachine({ claimRef: { name: 'a', uid: 'u', epoch: 0 } }), 'spec.claimRef.epoch'),
+  bad('an inventory at no URL', simulated({ cistern: { endpoint: 'cistern.example' } }), 'spec.cistern.endpoint'),
+  bad(
+    'fewer assignments than none',
+    simulated({ limits: { assignmentsPerNamespace: -1 } }),
+    'spec.limits.assignmentsPerNamespace',
+  ),
+  bad('a pool of no cloud', pool({ cloudRef: undefined }), 'spec.cloudRef'),
+  bad('a pool of both a recipe and a template', pool({ template: { spec: { image: 'a', flavor: 'b' } } }), 'spec.recipeRef'),
+  bad('a pool of neither a recipe nor a template', pool({ recipeRef: undefined }), 'spec.recipeRef'),
+  bad(
+    'parameters without a recipe',
+    ours('VirtualMachinePool', 'bad', { ...templated().spec, parameters: { greeting: 'hi' } }),
+    'spec.parameters',
+  ),
+  bad('a parameter of a pool that no template can name', pool({ parameters: { 'a-b': 'x' } }), 'spec.parameters.a-b'),
+  bad('more replicas than the pool may have', pool({ replicas: 5 }), 'spec.replicas'),
+  bad('more replicas and standby than the pool may have', pool({ standby: 3 }), 'spec.replicas'),
+  bad('fewer replicas than none', pool({ replicas: -1 }), 'spec.replicas'),
+  bad('half a replica', pool({ replicas: 1.5 }), 'spec.replicas'),
+  bad('a pool of no size', pool({ replicas: 0, maxSize: 0 }), 'spec.maxSize'),
+  bad('a pool without bound', pool({ maxSize: undefined }), 'spec.maxSize'),
+  bad('a way to give back that does not exist', pool({ reclaim: 'Keep' }), 'spec.reclaim'),
+  bad('an order of leaving that does not exist', pool({ scaleDownOrder: 'Random' }), 'spec.scaleDownOrder'),
+  bad('a schedule of words', scheduled({ cron: 'every day at eight' }), 'spec.schedules[0].cron'),
+  bad('a schedule with seconds', scheduled({ cron: '0 0 8 * * 1-5' }), 'spec.schedules[0].cron'),
+  bad('a schedule without replicas', scheduled({ replicas: undefined }), 'spec.schedules[0].replicas'),
+  bad('a time zone that is an offset', scheduled({ timeZone: '+01:00' }), 'spec.schedules[0].timeZone'),
+  bad('a template without an image', templated({ image: undefined }), 'spec.template.spec.image'),
+  bad(
+    'a template with two sources of user data',
+    templated({ userData: 'a', userDataFrom: { secretRef: { name: 'a', key: 'b' } } }),
+    'spec.template.spec.userDataFrom',
+  ),
+  bad('a pool whose machines would have names too long', pool({}, 'x'.repeat(59)), 'metadata.name'),
+  unknown('a template that says which cloud', templated({ cloudRef: { name: 'lab' } }), 'spec.template.spec.cloudRef'),
+  unknown(
+    'a template that is claimed',
+    templated({ claimRef: { name: 'a', uid: 'u', epoch: 1 } }),
+    'spec.template.spec.claimRef',
+  ),
+  bad('an assignment to nobody', assignment({ user: undefined }), 'spec.user'),
+  bad('a user without a name', assignment({ user: '' }), 'spec.user'),
+  bad('a user with a line break', assignment({ user: 'a\nb' }), 'spec.user'),
+  bad('a user with a space at the end', assignment({ user: 'alice ' }), 'spec.user'),
+  bad('a user with a no-break space at the end', assignment({ user: 'alice\u00a0' }), 'spec.user'),
+  bad('an assignment for no application', assignment({ application: undefined }), 'spec.application'),
+  bad(
+    'both a pool and a machine to take',
+    assignment({ poolRef: { name: 'a' }, virtualMachineRef: { name: 'b' } }),
+    'spec.poolRef',
+  ),
+  bad(
+    'both a pool and a selector',
+    assignment({ poolRef: { name: 'a' }, selector: { matchLabels: { role: 'web' } } }),
+    'spec.poolRef',
+  ),
+  bad(
+    'both a machine and a selector',
+    assignment({ virtualMachineRef: { name: 'a' }, selector: { matchLabels: { role: 'web' } } }),
+    'spec.poolRef',
+  ),
+  bad('a selector of no labels', assignment({ selector: {} }), 'spec.selector.matchLabels'),
+  bad(
+    'a label to select that is none',
+    assignment({ selector: { matchLabels: { role: 'a b' } } }),
+    'spec.selector.matchLabels.role',
+  ),
+  bad('a time to live without a unit', assignment({ ttl: '8' }), 'spec.ttl'),
+  bad('a time to live of words', assignment({ ttl: 'a while' }), 'spec.ttl'),
+  bad('an idle time that is a number', assignment({ idleTimeout: 60 }), 'spec.idleTimeout'),
+  bad('a priority that is text', assignment({ priority: 'high' }), 'spec.priority'),
+  bad('a priority beyond all', assignment({ priority: 1_000_001 }), 'spec.priority'),
+  bad('an answer to failure that does not exist', assignment({ onFailure: 'Panic' }), 'spec.onFailure'),
+  bad('a way to release that does not exist', assignment({ release: 'Burn' }), 'spec.release'),
+  unknown('a field of an assignment that does not exist', assignment({ users: ['a'] }), 'spec.users'),
+  bad('a recipe for no application', recipe({ applications: [] }), 'spec.applications'),
+  bad('a recipe that does not say for which', recipe({ applications: undefined }), 'spec.applications'),
+  bad('an application without a name', recipe({ applications: ['galaxy', ''] }), 'spec.applications[1]'),
+  bad('a recipe without an image', recipe({ image: undefined }), 'spec.image'),
+  bad('a parameter without a name', written([{}]), 'spec.userData.parameters[0].name'),
+  bad('a parameter with a hyphen', written([{ name: 'a-b' }]), 'spec.userData.parameters[0].name'),
+  bad('a parameter that begins with a digit', written([{ name: '1st' }]), 'spec.userData.parameters[0].name'),
+  bad('a default that is a number', written([{ name: 'a', default: 1 }]), 'spec.userData.parameters[0].default'),
+  bad('two parameters of one name', written([{ name: 'a' }, { name: 'b' }, { name: 'a' }]), 'spec.userData.parameters'),
+  bad('user data without a template', recipe({ userData: {} }), 'spec.userData.template'),
+  bad(
+    'a template longer than what a cloud takes',
+    recipe({ userData: { template: 'x'.repeat(65_536) } }),
+    'spec.userData.template',
+  ),
+  bad('a delay without a unit', recipe({ readiness: { delay: '60' } }), 'spec.readiness.delay'),
   unknown('a field that does not exist', virtualMachine({ imagee: 'x' }), 'spec.imagee'),
   unknown('an unknown field deep inside', virtualMachine({ networks: [{ name: 'a', mtu: 9 }] }), 'spec.networks[0].mtu'),
   unknown('an unknown field at the root', { ...virtualMachine(), sepc: {} }, 'sepc'),
@@ -145,6 +260,16 @@ export const TAKEN_BY_KUBERNETES: readonly (BadManifest & { readonly why: string
     why: 'the API server drops a null before it validates, as if the field was not there',
     becomes: { spec },
   },
+  {
+    ...bad('a time that no clock shows', scheduled({ cron: '61 8 * * *' }), 'spec.schedules[0].cron'),
+    why: 'a pattern knows no numbers; the pool is Stalled, reason InvalidSpec, instead',
+    becomes: scheduled({ cron: '61 8 * * *' }),
+  },
+  {
+    ...bad('a time zone that is nowhere', scheduled({ timeZone: 'Mars/Olympus' }), 'spec.schedules[0].timeZone'),
+    why: 'a pattern knows no places; the pool is Stalled, reason InvalidSpec, instead',
+    becomes: scheduled({ timeZone: 'Mars/Olympus' }),
+  },
 ];
 
 /** Where a manifest of the table is posted: to its kind's collection, in the namespace `default` if it is in one. */
@@ -156,6 +281,9 @@ export function collectionOf({ kind }: BadManifest['manifest']): string {
 
 const COLLECTIONS: Readonly<Record<string, string>> = {
   VirtualMachine: '/apis/dispatcher.dev/v1alpha1/namespaces/default/virtualmachines',
+  VirtualMachinePool: '/apis/dispatcher.dev/v1alpha1/namespaces/default/virtualmachinepools',
+  VirtualMachineAssignment: '/apis/dispatcher.dev/v1alpha1/namespaces/default/virtualmachineassignments',
+  Recipe: '/apis/dispatcher.dev/v1alpha1/namespaces/default/recipes',
   KeyPair: '/apis/dispatcher.dev/v1alpha1/namespaces/default/keypairs',
   Cloud: '/apis/dispatcher.dev/v1alpha1/clouds',
   Secret: '/api/v1/namespaces/default/secrets',

@@ -13,8 +13,12 @@ const own = KINDS.filter(({ group }) => group !== '').map(({ kind }) => kind);
 const SPECS: Readonly<Record<string, object>> = {
   Cloud: { engine: 'simulator' },
   KeyPair: { cloudRef: { name: 'lab' }, publicKey: 'ssh-ed25519 AAAA' },
+  Recipe: { image: 'cirros', flavor: 'tiny', applications: ['galaxy'] },
   VirtualMachine: { cloudRef: { name: 'lab' }, image: 'cirros', flavor: 'tiny' },
+  VirtualMachineAssignment: { user: 'alice', application: 'galaxy' },
+  VirtualMachinePool: { cloudRef: { name: 'lab' }, recipeRef: { name: 'galaxy' }, replicas: 1, maxSize: 2 },
 };
+const NEVER_PAUSED = ['KeyPair', 'Recipe', 'VirtualMachineAssignment'];
 
 type Condition = readonly [type: string, status: string, message?: string];
 const status = (observedGeneration: number, ...conditions: Condition[]) => ({
@@ -116,7 +120,7 @@ const PAUSED: Fixture = {
 };
 
 const cases = own.flatMap((kind) =>
-  (kind === 'KeyPair' ? FIXTURES : [...FIXTURES, PAUSED]).map(({ spec, metadata, status: found, ...fixture }) => ({
+  (NEVER_PAUSED.includes(kind) ? FIXTURES : [...FIXTURES, PAUSED]).map(({ spec, metadata, status: found, ...fixture }) => ({
     ...fixture,
     kind,
     manifest: {

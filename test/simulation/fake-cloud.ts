@@ -17,6 +17,8 @@ export interface FakeServer {
   /** Made by an effect that came later than the settle time: the one case in which a twin is nobody's fault. */
   readonly late: boolean;
   fault: string | undefined;
+  /** Who left something on its disk: the uid of an assignment, or nobody. */
+  disk: string | undefined;
 }
 
 /** How the fake cloud builds, drawn anew for each server. */
@@ -66,6 +68,7 @@ export class FakeCloud {
       updatedAt: now,
       late,
       fault: undefined,
+      disk: undefined,
     };
     this.servers.set(server.id, server);
     this.effects.push(`create ${server.id}${late ? ', late' : ''}`);
@@ -97,6 +100,28 @@ export class FakeCloud {
     this.effects.push(`${from} to ${to}: ${id}`);
     this.#later(server, 100 + this.world.below(2_000), from, () => this.#move(server, to));
     return true;
+  }
+
+  /** Installs the image anew, over what is on the disk. @returns false if the server cannot be rebuilt now. */
+  rebuild(id: string, imageId: string): boolean | undefined {
+    const server = this.#alive(id);
+    if (!server) return undefined;
+    if (server.state !== 'Running' && server.state !== 'Stopped') return false;
+    const before = server.state;
+    this.effects.push(`rebuild ${id}`);
+    this.#move(server, 'Rebuilding');
+    server.disk = undefined;
+    server.imageId = imageId;
+    this.#later(server, 500 + this.world.below(6_000), 'Rebuilding', () => this.#move(server, before));
+    return true;
+  }
+
+  /** A server breaks. */
+  fault(id: string): void {
+    const server = this.#alive(id);
+    if (server?.state !== 'Running') return;
+    this.#move(server, 'Error');
+    server.fault = 'The host is gone.';
   }
 
   /** Changes what can be changed at once. @returns false if there is no such server. */

@@ -115,8 +115,13 @@ export class FakeDriver implements CloudDriver {
   stopServer = (id: string): Promise<void> => this.#power(id, 'Running', 'Stopped');
   resumeServer = (id: string, from: 'Paused' | 'Suspended'): Promise<void> => this.#power(id, from, 'Running');
   rebootServer = (id: string): Promise<void> => this.#power(id, 'Running', 'Running');
-  rebuildServer = (id: string): Promise<void> => this.#power(id, 'Running', 'Running');
   confirmResize = (id: string): Promise<void> => this.#power(id, 'AwaitingConfirmation', 'Running');
+
+  async rebuildServer(id: string, imageId: string): Promise<void> {
+    const done = await this.#effect('rebuild', () => this.cloud.rebuild(id, imageId));
+    if (done === undefined) throw new CloudError('NotFound', `no server ${id}`, { status: 404 });
+    if (!done) throw new CloudError('Conflict', `server ${id} cannot be rebuilt now`, { status: 409 });
+  }
 
   async resizeServer(id: string, flavorId: string): Promise<void> {
     await this.#change(id, (server) => {

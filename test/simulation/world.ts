@@ -1,5 +1,6 @@
 import pino from 'pino';
-import { type Dispatcher, startDispatcher } from '../../src/dispatcher.js';
+import { type Dispatcher, type DispatcherOptions, startDispatcher } from '../../src/dispatcher.js';
+import type { CloudSpec } from '../../src/resources/cloud.js';
 import type { OwnerReference, Resource } from '../../src/resources/metadata.js';
 import type { VirtualMachine, VirtualMachineSpec } from '../../src/resources/virtual-machine.js';
 import { isStoreError, StoreError } from '../../src/store/errors.js';
@@ -14,7 +15,8 @@ import { CALM, type CloudWeather, FakeDriver } from './fake-driver.js';
 /** LOG_LEVEL=debug LOG_FILE=/tmp/seed.json with SEED=n shows what a seed's controllers did. */
 const LOG = pino({ level: process.env.LOG_LEVEL ?? 'silent' }, pino.destination({ dest: process.env.LOG_FILE ?? 1, sync: true }));
 const INSTALLATION = 'installation-1';
-const STORM_MS = 150_000;
+/** How long the time of faults is. */
+export const STORM_MS = 150_000;
 /** Long enough for the longest wait after failed builds, twice. */
 const CONVERGE_MS = 2_400_000;
 const QUIET_MS = 180_000;
@@ -41,11 +43,12 @@ export class World {
   readonly world: VirtualEnvironment;
   readonly store: MemoryStore;
   readonly cloud: FakeCloud;
-  readonly #apiServer: ApiServer | undefined;
+  /** True during the time of faults. */
+  protected storm = true;
+  protected readonly apiServer: ApiServer | undefined;
   readonly #controllers: Running[] = [];
   readonly #specs = new Map<string, VirtualMachineSpec>();
   #weather: CloudWeather = CALM;
-  #storm = true;
   #killing = 0;
 
   constructor(
@@ -54,8 +57,8 @@ export class World {
   ) {
     this.world = new VirtualEnvironment(seed);
     const plane = options.plane ?? (seed % 3 === 0 ? 'kubernetes' : 'postgres');
-    this.#apiServer = plane === 'kubernetes' ? new ApiServer(this.world, () => this.#storm) : undefined;
-    this.store = this.#apiServer?.store ?? new MemoryStore(this.world, 200);
+    this.apiServer = plane === 'kubernetes' ? new ApiServer(this.world, () => this.storm) : undefined;
+    this.store = this.apiServer?.store ?? new MemoryStore(this.world, 200);
     this.cloud = new FakeCloud(this.world);
   }
 
@@ -65,13 +68,14 @@ export class World {
     this.#drawWeather();
     const controllers = this.world.random() < 0.3 ? 2 : 1;
     for (let index = 0; index < controllers; index += 1) this.#start(index);
-    this.#people();
-    this.#apiServer?.begin(STORM_MS);
-    await this.world.run(() => false, STORM_MS);
-    this.#calm();
+    this.people();
+    this.apiServer?.begin(STORM_MS);
+    await this.world.run(() => this.watch(), STORM_MS);
+    this.calm();
     let problems: string[] = [];
     const converged = await this.world.run(() => {
-      problems = this.#problems();
+      this.watch();
+      problems = this.problems();
       return problems.length === 0 && this.cloud.underWay === 0;
     }, CONVERGE_MS);
     if (!converged) return [...this.cloud.violations, ...problems.map((problem) => `not converged: ${problem}`)];
@@ -79,11 +83,26 @@ export class World {
     await this.world.run(() => false, AUDITS_MS);
     const before = this.cloud.effects.length;
     await this.world.run(() => false, QUIET_MS);
-    const later = this.#problems().map((problem) => `did not stay: ${problem}`);
+    const later = this.problems().map((problem) => `did not stay: ${problem}`);
     const restless = this.cloud.effects.slice(before);
     if (restless.length > 0) later.push(`did not rest: ${restless.join(', ')}`);
     await this.#stop();
     return [...this.cloud.violations, ...later];
+  }
+
+  /** Looks on after each thing that happened: what it sees wrong goes to the cloud's violations. @returns false. */
+  protected watch(): boolean {
+    return false;
+  }
+
+  /** What a dispatcher is made with beside what all are. */
+  protected equipment(_process: VirtualProcess): Partial<DispatcherOptions> {
+    return {};
+  }
+
+  /** What the Cloud says beside what all say. */
+  protected cloudSpec(): Partial<CloudSpec> {
+    return {};
   }
 
   async #declareCloud(): Promise<void> {
@@ -96,6 +115,7 @@ export class World {
         observe: { interval: '2s', auditInterval: '20s', settleTime: '30s' },
         buildTimeout: '45s',
         orphans: { gracePeriod: '10s', perHour: 1000 },
+        ...this.cloudSpec(),
       },
     });
   }
@@ -116,8 +136,9 @@ export class World {
     this.cloud.odds = { fails: maybe(0.3), hangs: maybe(0.15) };
   }
 
-  #calm(): void {
-    this.#storm = false;
+  /** Ends the time of faults. */
+  protected calm(): void {
+    this.storm = false;
     this.#weather = CALM;
     this.cloud.odds = { fails: 0, hangs: 0 };
   }
@@ -136,13 +157,13 @@ export class World {
       beforeWrite: async (operation, key) => {
         if (this.#chance(this.#killing)) kill();
         await this.#trouble(process, 0.05);
-        await this.#apiServer?.beforeWrite(operation, key);
+        await this.apiServer?.beforeWrite(operation, key);
       },
       afterWrite: async () => {
         if (this.#chance(this.#killing)) kill();
         await this.#trouble(process, 0.03);
       },
-      ...(this.#apiServer?.faults() ?? this.#lateness()),
+      ...(this.apiServer?.faults() ?? this.#lateness()),
     });
     running.dispatcher = startDispatcher({
       store: this.options.breakStore?.(faulty) ?? faulty,
@@ -151,11 +172,12 @@ export class World {
       installation: INSTALLATION,
       makeDriver: () => new FakeDriver(this.cloud, process, () => this.#weather, kill),
       concurrency: 4,
+      ...this.equipment(process),
     });
   }
 
   #lateness(): Pick<StoreFaults, 'delayEvent'> {
-    return this.world.random() < 0.5 ? { delayEvent: () => (this.#storm ? this.world.below(3_000) : 0) } : {};
+    return this.world.random() < 0.5 ? { delayEvent: () => (this.storm ? this.world.below(3_000) : 0) } : {};
   }
 
   async #stop(): Promise<void> {
@@ -174,18 +196,18 @@ export class World {
   }
 
   #chance(probability: number): boolean {
-    return this.#storm && this.world.random() < probability;
+    return this.storm && this.world.random() < probability;
   }
 
   /** What people do, in the store and behind its back. */
-  #people(): void {
+  protected people(): void {
     const machines = 1 + this.world.below(5);
     for (let index = 0; index < machines; index += 1) {
       this.world.after(this.world.below(60_000), () => void this.#declare(`vm-${index}`));
       if (this.world.random() < 0.3)
         this.world.after(20_000 + this.world.below(130_000), () => void this.#undeclare(`vm-${index}`));
     }
-    if (this.#apiServer && this.world.random() < 0.5) this.#ownedMachine();
+    if (this.apiServer && this.world.random() < 0.5) this.#ownedMachine();
     const acts = this.world.below(10);
     for (let index = 0; index < acts; index += 1) this.world.after(this.world.below(STORM_MS), () => this.#meddle());
     const edits = this.world.below(6);
@@ -280,7 +302,7 @@ export class World {
   }
 
   /** All that is not as declared, in words. */
-  #problems(): string[] {
+  protected problems(): string[] {
     const records = this.store.everything('VirtualMachine').flatMap((resource) => asVirtualMachine(resource));
     const problems = records.flatMap((vm) => this.#problemsOf(vm));
     const missing = [...this.#specs.keys()].filter((name) => !records.some(({ metadata }) => metadata.name === name));

@@ -14,17 +14,14 @@ import { startDispatcher } from '../../src/dispatcher.js';
 import { systemEnvironment } from '../../src/environment.js';
 import { PrismaClient } from '../../src/generated/prisma/client.js';
 import { apiVersionOf } from '../../src/resources/kind.js';
-import type { Resource } from '../../src/resources/metadata.js';
 import { kindNamed } from '../../src/resources/registry.js';
 import { type Derive, Passwords } from '../../src/store/passwords.js';
 import type { PostgresStore } from '../../src/store/postgres/open.js';
 import { PostgresUsers } from '../../src/store/postgres/users.js';
-import type { Draft } from '../../src/store/store.js';
 import type { V1World } from '../contract/v1.js';
 import { eventually } from './eventually.js';
 import { silentLog } from './log.js';
 import { makeDatabase } from './postgres.js';
-import { vmDraft } from './resources.js';
 import { simulate } from './simulator.js';
 
 const namedSchema = z.looseObject({ kind: z.string(), metadata: z.object({ name: z.string(), namespace: z.string() }) });
@@ -50,13 +47,6 @@ export function v1Users(): V1World['users'] {
   const { admin, agent, viewer, stranger } = V1_USERS;
   const login = ({ username, password }: { username: string; password: string }) => ({ username, password });
   return { admin: login(admin), agent: login(agent), viewer: login(viewer), stranger: login(stranger) };
-}
-
-/** A machine in a pool, there before the pool is seen to. */
-function machineOf({ apiVersion, kind, metadata }: Resource): Draft {
-  const { name, uid, namespace = '' } = metadata;
-  const ownerReferences = [{ apiVersion, kind, name, uid, controller: true }];
-  return vmDraft(`${name}-0`, { namespace, labels: { 'dispatcher.dev/pool': name }, ownerReferences }, { image: 'cirros-fake' });
 }
 
 /** In the place of scrypt, which takes a second a password. */
@@ -113,8 +103,7 @@ export async function v1World(options: Partial<V1Options> = {}, knobs: Partial<K
     patienceMs: 20_000,
     declare: async (manifest) => {
       const { kind, metadata } = namedSchema.parse(manifest);
-      const made = await store.create({ apiVersion: apiVersionOf(kindNamed(kind)), kind, metadata, spec: manifest.spec });
-      if (kind === 'VirtualMachinePool') await store.create(machineOf(made));
+      await store.create({ apiVersion: apiVersionOf(kindNamed(kind)), kind, metadata, spec: manifest.spec });
     },
     remove: async (manifest) => {
       const { kind, metadata } = namedSchema.parse(manifest);

@@ -1,4 +1,4 @@
--- The health of a Cloud, KeyPair or VirtualMachine: all follow the same conditions (docs/concepts.md).
+-- The health of each of our kinds: all follow the same conditions (docs/concepts.md).
 if obj.metadata.deletionTimestamp ~= nil then
   return { status = "Progressing", message = "being deleted" }
 end

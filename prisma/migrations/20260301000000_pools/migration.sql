@@ -1,4 +1,4 @@
--- Pools, assignments and recipes, and declarations of them by SQL, as for the kinds before.
+-- Pools, assignments and recipes: the kinds, and declarations by SQL as for those before.
 
 INSERT INTO kinds (kind, namespaced) VALUES
   ('VirtualMachinePool', true), ('VirtualMachineAssignment', true), ('Recipe', true);

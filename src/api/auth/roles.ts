@@ -10,7 +10,7 @@ export type Verb = (typeof VERBS)[number];
 export interface Rule {
   /** API groups; `*` is any. */
   readonly groups: readonly string[];
-  /** Plurals, with `/status` for the subresource; `*` is any, subresources too. */
+  /** Plurals, with `/status` or `/scale` for a subresource; `*` is any, subresources too. */
   readonly resources: readonly string[];
   /** `*` is any. */
   readonly verbs: readonly (Verb | '*')[];

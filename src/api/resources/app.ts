@@ -18,10 +18,11 @@ import { loginRoute } from './login.js';
 import { type Accepted, encode, negotiate } from './negotiation.js';
 import { openApiDocuments, openApiIndex } from './openapi.js';
 import { OPENAPI_V2_PROTOBUF, openApiV2 } from './openapi-v2.js';
-import { detailsOf, parsePath, type Target } from './paths.js';
+import { detailsOf, parsePath, type Subresource, type Target } from './paths.js';
 import { flag } from './query.js';
 import { getList, getOne } from './read.js';
 import { answerReview, isReview } from './reviews.js';
+import { getScale, patchScale, updateScale } from './scale.js';
 import { versionDocument } from './version.js';
 import { watchWhile } from './watch-while.js';
 import { create, patch, remove, removeCollection, update } from './write.js';
@@ -117,9 +118,13 @@ export function resourceApi(options: ResourceApiOptions): express.Express {
 
 type Handler = (call: Call) => Promise<Answer>;
 
-/** What each method does to a collection, and to a resource. */
+/** What each method does to a collection, to a resource, and to what is beside it. */
 const COLLECTION: Readonly<Record<string, Handler>> = { GET: getList, POST: create, DELETE: removeCollection };
 const RESOURCE: Readonly<Record<string, Handler>> = { GET: getOne, PUT: update, PATCH: patch, DELETE: remove };
+const SUBRESOURCES: Readonly<Record<Subresource, Readonly<Record<string, Handler>>>> = {
+  status: { GET: getOne, PUT: update, PATCH: patch },
+  scale: { GET: getScale, PUT: updateScale, PATCH: patchScale },
+};
 const VERBS: Readonly<Record<string, Mutation['verb']>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' };
 
 /** @param again tells anew who the user is. */
@@ -130,12 +135,11 @@ async function serveResource(
   onMutation: ResourceApiOptions['onMutation'],
 ): Promise<void> {
   const { request, response, target, query, accepted } = call;
-  const handlers = target.name === undefined ? COLLECTION : RESOURCE;
+  const handlers = target.subresource ? SUBRESOURCES[target.subresource] : target.name === undefined ? COLLECTION : RESOURCE;
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   const handler = handlers[method];
   const everywhere = target.namespace === undefined && method !== 'GET';
-  const statusDelete = target.subresource === 'status' && method === 'DELETE';
-  if (!handler || everywhere || statusDelete) throw methodNotAllowed(response, request, Object.keys(handlers));
+  if (!handler || everywhere) throw methodNotAllowed(response, request, Object.keys(handlers));
   const change = method === 'DELETE' && target.name === undefined ? 'deletecollection' : VERBS[method];
   if (change === undefined) {
     const verb = target.name !== undefined ? 'get' : flag(query, 'watch') ? 'watch' : 'list';

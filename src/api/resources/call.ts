@@ -5,13 +5,13 @@ import type { ResourceKey } from '../../resources/metadata.js';
 import type { Store } from '../../store/store.js';
 import type { Origin } from '../auth/origin.js';
 import type { Accepted } from './negotiation.js';
-import type { Target } from './paths.js';
+import type { Subresource, Target } from './paths.js';
 
 /** One change that was asked for, for the audit trail. */
 export interface Mutation extends Origin {
   readonly user: string;
   readonly verb: 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
-  readonly subresource: 'status' | undefined;
+  readonly subresource: Subresource | undefined;
   /** `name` is '' where it is not known: a collection, or a create that failed before it had one. */
   readonly key: ResourceKey;
   /** The HTTP status of the answer: what came of it. */

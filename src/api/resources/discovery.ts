@@ -1,12 +1,14 @@
 import { apiVersionOf, type KindDefinition } from '../../resources/kind.js';
 import { KINDS } from '../../resources/registry.js';
+import { scaleKind } from '../../resources/scale.js';
 import type { Accepted } from './negotiation.js';
+import type { Subresource } from './paths.js';
 
 /** In the order that Kubernetes has for custom resources, and for its own kinds. */
 const VERBS = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'];
 const CORE_VERBS = VERBS.toSorted();
 const verbsOf = ({ group }: KindDefinition) => (group === '' ? CORE_VERBS : VERBS);
-const STATUS_VERBS = ['get', 'patch', 'update'];
+const SUBRESOURCE_VERBS = ['get', 'patch', 'update'];
 
 /** A kind that is only ever posted, and never kept. */
 interface ReviewKind {
@@ -75,12 +77,19 @@ function apiGroup(each: GroupVersion): object {
 
 function resourceList(each: GroupVersion): object {
   const kinds = kindsOf(KINDS, each).flatMap((definition) => {
-    const { plural, singular, kind, namespaced, shortNames, categories, statusSubresource } = definition;
+    const { plural, singular, kind, namespaced, shortNames, categories } = definition;
     const names = { ...(shortNames.length ? { shortNames } : {}), ...(categories.length ? { categories } : {}) };
-    const status = { name: `${plural}/status`, singularName: '', namespaced, kind, verbs: STATUS_VERBS };
     return [
       { name: plural, singularName: singular, namespaced, kind, verbs: verbsOf(definition), ...names },
-      ...(statusSubresource ? [status] : []),
+      ...subresourcesOf(definition).map(({ name, responseKind }) => ({
+        name: `${plural}/${name}`,
+        singularName: '',
+        namespaced,
+        // Told where it is not that of the list.
+        ...(responseKind.group === definition.group ? {} : { group: responseKind.group, version: responseKind.version }),
+        kind: responseKind.kind,
+        verbs: SUBRESOURCE_VERBS,
+      })),
     ];
   });
   const reviews = kindsOf(REVIEWS, each).map(({ plural, singular, kind }) => ({
@@ -91,6 +100,19 @@ function resourceList(each: GroupVersion): object {
     verbs: ['create'],
   }));
   return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersionOf(each), resources: [...kinds, ...reviews] };
+}
+
+interface Discovered {
+  readonly name: Subresource;
+  readonly responseKind: { readonly group: string; readonly version: string; readonly kind: string };
+}
+
+function subresourcesOf({ group, version, kind, statusSubresource, scale }: KindDefinition): Discovered[] {
+  const scaleResponse = { group: scaleKind.group, version: scaleKind.version, kind: scaleKind.kind };
+  return [
+    ...(statusSubresource ? [{ name: 'status' as const, responseKind: { group, version, kind } }] : []),
+    ...(scale ? [{ name: 'scale' as const, responseKind: scaleResponse }] : []),
+  ];
 }
 
 function aggregated(groups: readonly GroupVersion[], version: string): object {
@@ -112,17 +134,21 @@ function aggregated(groups: readonly GroupVersion[], version: string): object {
 }
 
 function discoveredKind(definition: KindDefinition): object {
-  const { group, version, kind, plural, singular, namespaced, shortNames, categories, statusSubresource } = definition;
-  const responseKind = { group, version, kind };
+  const { group, version, kind, plural, singular, namespaced, shortNames, categories } = definition;
+  const subresources = subresourcesOf(definition).map(({ name: subresource, responseKind }) => ({
+    subresource,
+    responseKind,
+    verbs: SUBRESOURCE_VERBS,
+  }));
   return {
     resource: plural,
-    responseKind,
+    responseKind: { group, version, kind },
     scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
     verbs: verbsOf(definition),
     ...(shortNames.length ? { shortNames } : {}),
     ...(categories.length ? { categories } : {}),
-    ...(statusSubresource ? { subresources: [{ subresource: 'status', responseKind, verbs: STATUS_VERBS }] } : {}),
+    ...(subresources.length ? { subresources } : {}),
   };
 }
 

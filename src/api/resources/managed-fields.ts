@@ -12,6 +12,8 @@ export interface Author {
   readonly manager: string;
   readonly apiVersion: string;
   readonly now: Date;
+  /** What it is made through, if not the resource itself. */
+  readonly subresource?: string;
 }
 
 /** A resource after a change, and who owns what of it. */
@@ -60,7 +62,10 @@ export function trackUpdate(old: Resource, changed: unknown, author: Author): re
   if (!standing || standing.length === 0) return undefined;
   const now = fieldsOf(changed);
   const set = new Set([...now].filter((path) => !isDeepStrictEqual(valueAt(old, path), valueAt(changed, path))));
-  const before = standing.find((entry) => entry.manager === author.manager && entry.operation === 'Update');
+  const before = standing.find(
+    ({ manager, operation, subresource }) =>
+      manager === author.manager && operation === 'Update' && subresource === author.subresource,
+  );
   const kept = standing
     .filter((entry) => entry !== before)
     .map((entry) => narrowed(entry, fromFieldsV1(entry.fieldsV1), (path) => now.has(path) && !set.has(path)));
@@ -113,11 +118,12 @@ function entryFor(
   fields: FieldSet,
   before: ManagedField | undefined,
 ): ManagedField {
-  const { manager, apiVersion, now } = author;
+  const { manager, apiVersion, now, subresource } = author;
   const fieldsV1 = toFieldsV1(fields);
   if (before?.apiVersion === apiVersion && isDeepStrictEqual(fromFieldsV1(before.fieldsV1), fields)) return before;
   const time = now.toISOString().replace(/\.\d+Z$/, 'Z');
-  return { manager, operation, apiVersion, time, fieldsType: 'FieldsV1', fieldsV1 };
+  const through = subresource === undefined ? {} : { subresource };
+  return { manager, operation, apiVersion, time, fieldsType: 'FieldsV1', fieldsV1, ...through };
 }
 
 function narrowed(entry: ManagedField, fields: FieldSet, keep: (path: string) => boolean): ManagedField | undefined {

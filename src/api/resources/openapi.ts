@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { apiVersionOf, type KindDefinition } from '../../resources/kind.js';
 import { KINDS } from '../../resources/registry.js';
+import { scaleKind } from '../../resources/scale.js';
 import { type JsonSchema, metadataItemSchemas, metadataSchema, openApiSchema } from '../../resources/schema.js';
 import { GROUP_VERSIONS, pathOf } from './discovery.js';
 
@@ -45,6 +46,7 @@ function documentOf(kinds: readonly KindDefinition[], version: string): object {
       resourceVersion: { type: 'string', description: 'Watch from here to miss nothing.' },
     },
   };
+  const scale: [string, JsonSchema] = [nameOf(scaleKind), openApiSchema(scaleKind, reference(METADATA))];
   const schemas = kinds.flatMap((definition) => [
     [nameOf(definition), openApiSchema(definition, reference(METADATA))],
     [`${nameOf(definition)}List`, listSchema(definition)],
@@ -54,7 +56,12 @@ function documentOf(kinds: readonly KindDefinition[], version: string): object {
     info: { title: 'Dispatcher', version },
     paths: Object.assign({}, ...kinds.map(pathsOf)),
     components: {
-      schemas: { ...metadataSchemas(), [LIST_METADATA]: listMetadata, ...Object.fromEntries(schemas) },
+      schemas: {
+        ...metadataSchemas(),
+        [LIST_METADATA]: listMetadata,
+        ...Object.fromEntries(schemas),
+        ...(kinds.some((kind) => kind.scale) && Object.fromEntries([scale])),
+      },
       securitySchemes: { BearerToken: { type: 'http', scheme: 'bearer' } },
     },
     security: [{ BearerToken: [] }],
@@ -77,9 +84,10 @@ function metadataSchemas(): Record<string, JsonSchema> {
   };
 }
 
-/** `dev.dispatcher.v1alpha1.Cloud`, as Kubernetes names the schemas of custom resources; `io.k8s.api.core.v1.Secret`. */
+/** `dev.dispatcher.v1alpha1.Cloud`, as Kubernetes names the schemas of custom resources; `io.k8s.api.core.v1.Secret` those of its own. */
 function nameOf({ group, version, kind }: KindDefinition): string {
-  return group === '' ? `io.k8s.api.core.${version}.${kind}` : `${group.split('.').reverse().join('.')}.${version}.${kind}`;
+  if (!group.includes('.')) return `io.k8s.api.${group || 'core'}.${version}.${kind}`;
+  return `${group.split('.').reverse().join('.')}.${version}.${kind}`;
 }
 
 function listSchema(definition: KindDefinition): JsonSchema {
@@ -128,19 +136,21 @@ const DELETE_PARAMETERS = [
 const PATCH_MEDIA = ['application/apply-patch+yaml', 'application/json-patch+json', 'application/merge-patch+json'];
 
 function pathsOf(definition: KindDefinition): Record<string, object> {
-  const { plural, namespaced, statusSubresource } = definition;
+  const { plural, namespaced, statusSubresource, scale } = definition;
   const root = pathOf(definition);
   const collection = namespaced ? `${root}/namespaces/{namespace}/${plural}` : `${root}/${plural}`;
   const at = (name: string) => ({ name, in: 'path', required: true, schema: { type: 'string', uniqueItems: true } });
   const place = namespaced ? [at('namespace')] : [];
   const operation = operationsOf(definition);
-  const change = (status: string) => ({
-    get: operation('get', `read${status}`, []),
-    put: operation('put', `replace${status}`, WRITE_PARAMETERS),
-    patch: operation('patch', `patch${status}`, [
-      ...WRITE_PARAMETERS,
-      query('force', 'boolean', 'Take fields over from others.'),
-    ]),
+  const change = (subresource: string, of: KindDefinition = definition) => ({
+    get: operation('get', `read${subresource}`, [], of),
+    put: operation('put', `replace${subresource}`, WRITE_PARAMETERS, of),
+    patch: operation(
+      'patch',
+      `patch${subresource}`,
+      [...WRITE_PARAMETERS, query('force', 'boolean', 'Take fields over from others.')],
+      of,
+    ),
   });
   return {
     [collection]: {
@@ -158,28 +168,31 @@ function pathsOf(definition: KindDefinition): Record<string, object> {
     ...(statusSubresource
       ? { [`${collection}/{name}/status`]: { ...change('Status'), parameters: [...place, at('name')] } }
       : {}),
+    ...(scale ? { [`${collection}/{name}/scale`]: { ...change('Scale', scaleKind), parameters: [...place, at('name')] } } : {}),
   };
 }
 
 function operationsOf(definition: KindDefinition) {
   const { group, version, kind, description } = definition;
-  const whole = { 'application/json': { schema: reference(nameOf(definition)) } };
   const list = { 'application/json': { schema: reference(`${nameOf(definition)}List`) } };
-  return (action: string, verb: string, parameters: readonly object[]): object => ({
-    description,
-    operationId: `${verb}${apiVersionOf(definition).replace(/[./]/g, '_')}_${kind}`,
-    parameters,
-    ...(action === 'post' || action === 'put' ? { requestBody: { content: whole, required: true } } : {}),
-    ...(action === 'patch'
-      ? {
-          requestBody: {
-            content: Object.fromEntries(PATCH_MEDIA.map((media) => [media, { schema: { type: 'object' } }])),
-            required: true,
-          },
-        }
-      : {}),
-    responses: { 200: { description: 'OK', content: action === 'list' ? list : whole } },
-    'x-kubernetes-action': action,
-    'x-kubernetes-group-version-kind': { group, version, kind },
-  });
+  return (action: string, verb: string, parameters: readonly object[], of = definition): object => {
+    const whole = { 'application/json': { schema: reference(nameOf(of)) } };
+    return {
+      description,
+      operationId: `${verb}${apiVersionOf(definition).replace(/[./]/g, '_')}_${kind}`,
+      parameters,
+      ...(action === 'post' || action === 'put' ? { requestBody: { content: whole, required: true } } : {}),
+      ...(action === 'patch'
+        ? {
+            requestBody: {
+              content: Object.fromEntries(PATCH_MEDIA.map((media) => [media, { schema: { type: 'object' } }])),
+              required: true,
+            },
+          }
+        : {}),
+      responses: { 200: { description: 'OK', content: action === 'list' ? list : whole } },
+      'x-kubernetes-action': action,
+      'x-kubernetes-group-version-kind': { group, version, kind },
+    };
+  };
 }

@@ -1,11 +1,13 @@
 import jsonPatch from 'fast-json-patch';
 import { z } from 'zod';
 import { isObject } from './admission.js';
+import { mediaType, unsupportedMedia } from './body.js';
+import type { Call } from './call.js';
 import { ApiError, badRequest } from './errors.js';
 import { strategicMerge } from './strategic-merge.js';
 
 /** How a patch is written: the media types of Kubernetes. */
-export const PATCH_TYPES = {
+const PATCH_TYPES = {
   'application/json-patch+json': 'json',
   'application/merge-patch+json': 'merge',
   'application/strategic-merge-patch+json': 'strategic',
@@ -13,7 +15,20 @@ export const PATCH_TYPES = {
 } as const;
 
 /** One of the values of {@link PATCH_TYPES} that changes what is there; `apply` declares instead. */
-export type PatchType = 'merge' | 'json' | 'strategic';
+type PatchType = 'merge' | 'json' | 'strategic';
+
+/** How the patch of a request is written. @throws ApiError UnsupportedMediaType, with what is taken there. */
+export function patchType({ request, target }: Pick<Call, 'request' | 'target'>): PatchType | 'apply' {
+  const media = mediaType(request.headers['content-type']);
+  // As for custom resources in a cluster: only kinds compiled into clients have strategic merge patches.
+  const offered = Object.entries(PATCH_TYPES).filter(([, type]) => target.definition.group === '' || type !== 'strategic');
+  const type = offered.find(([name]) => name === media)?.[1];
+  if (type !== undefined) return type;
+  throw unsupportedMedia(
+    media,
+    offered.map(([name]) => name),
+  );
+}
 
 const pointer = z
   .string()

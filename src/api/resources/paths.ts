@@ -2,13 +2,16 @@ import { apiVersionOf, type KindDefinition } from '../../resources/kind.js';
 import { KINDS } from '../../resources/registry.js';
 import { ApiError, badRequest, type StatusDetails } from './errors.js';
 
-/** What a path means: a collection (no `name`), a resource, or its status. */
+/** What is read and written beside a resource itself. */
+export type Subresource = 'status' | 'scale';
+
+/** What a path means: a collection (no `name`), a resource, or a subresource of it. */
 export interface Target {
   readonly definition: KindDefinition;
   /** '' for cluster-scoped kinds, undefined for all namespaces. */
   readonly namespace: string | undefined;
   readonly name: string | undefined;
-  readonly subresource: 'status' | undefined;
+  readonly subresource: Subresource | undefined;
 }
 
 const BY_PATH = new Map(KINDS.map((definition) => [`${apiVersionOf(definition)}/${definition.plural}`, definition]));
@@ -31,9 +34,13 @@ export function parsePath(path: string): Target {
   const known = definition && excess.length === 0 && (!scoped || definition.namespaced);
   // Without a namespace, a namespaced kind has one path: the collection over all namespaces.
   if (!known || (definition.namespaced && !scoped && name !== undefined)) throw unknownPath(path);
-  if (subresource !== undefined && !(subresource === 'status' && definition.statusSubresource)) throw unknownPath(path);
+  if (subresource !== undefined && !hasSubresource(definition, subresource)) throw unknownPath(path);
   const namespace = definition.namespaced ? (scoped ? rest[1] : undefined) : '';
   return { definition, namespace, name, subresource };
+}
+
+function hasSubresource({ statusSubresource, scale }: KindDefinition, name: string): name is Subresource {
+  return (name === 'status' && statusSubresource) || (name === 'scale' && scale !== undefined);
 }
 
 /** A 404 for a path that means nothing here. */

@@ -2,7 +2,7 @@ import { ApiError, badRequest } from './errors.js';
 
 /**
  * Reads the protobuf bodies that kubectl and client-go send for kinds compiled into them (`kubectl create secret`,
- * `kubectl create namespace`, `kubectl auth whoami`): they fall back to nothing else. Field numbers are those of the
+ * `kubectl create namespace`, `kubectl auth whoami`, what scales a resource): they fall back to nothing else. Field numbers are those of the
  * generated.proto files of k8s.io/api and k8s.io/apimachinery. Answers are never protobuf; clients accept JSON.
  */
 export const PROTOBUF = 'application/vnd.kubernetes.protobuf';
@@ -79,6 +79,11 @@ const KINDS: Readonly<Record<string, Message>> = {
     13: ['related', 'message', REFERENCE],
     14: ['reportingComponent', 'string'],
     15: ['reportingInstance', 'string'],
+  },
+  Scale: {
+    1: ['metadata', 'message', METADATA],
+    2: ['spec', 'message', { 1: ['replicas', 'int'] }],
+    3: ['status', 'message', { 1: ['replicas', 'int'], 2: ['selector', 'string'] }],
   },
   DeleteOptions: {
     1: ['gracePeriodSeconds', 'int'],

@@ -1,4 +1,4 @@
-import type { Resource } from '../../resources/metadata.js';
+import { GROUP, type Resource } from '../../resources/metadata.js';
 import { isObject } from './admission.js';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -15,7 +15,7 @@ const DEFAULTS: Readonly<Record<string, Fields>> = {
  */
 export function shown(resource: Resource): object {
   const { metadata } = resource;
-  const isOurs = resource.apiVersion !== 'v1';
+  const isOurs = resource.apiVersion.startsWith(`${GROUP}/`);
   if (isOurs && metadata.deletionTimestamp === undefined) return resource;
   const { generation, ...rest } = metadata;
   const told = {

@@ -6,12 +6,12 @@ import { isStoreError } from '../../store/errors.js';
 import type { Draft } from '../../store/store.js';
 import { type Admitted, admit, invalidField, isObject } from './admission.js';
 import { apply } from './apply.js';
-import { mediaType, parseBody, readBody, unsupportedMedia } from './body.js';
+import { parseBody, readBody } from './body.js';
 import type { Answer, Call } from './call.js';
 import { deleteOptions } from './delete-options.js';
 import { ApiError, badRequest, success } from './errors.js';
 import { trackUpdate } from './managed-fields.js';
-import { applyPatch, PATCH_TYPES, type PatchType } from './patch.js';
+import { applyPatch, patchType } from './patch.js';
 import { qualifiedPlural } from './paths.js';
 import { chosenBy, existing, find, showList, showOne } from './read.js';
 import { withVersion } from './shown.js';
@@ -161,16 +161,4 @@ function objectBody(call: Call): unknown {
     throw badRequest('', `the request body must be one ${definition.kind} (${apiVersionOf(definition)}) as an object`);
   }
   return value;
-}
-
-function patchType({ request, target }: Call): PatchType | 'apply' {
-  const media = mediaType(request.headers['content-type']);
-  // As for custom resources in a cluster: only kinds compiled into clients have strategic merge patches.
-  const offered = Object.entries(PATCH_TYPES).filter(([, type]) => target.definition.group === '' || type !== 'strategic');
-  const type = offered.find(([name]) => name === media)?.[1];
-  if (type !== undefined) return type;
-  throw unsupportedMedia(
-    media,
-    offered.map(([name]) => name),
-  );
 }

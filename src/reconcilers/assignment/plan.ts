@@ -21,7 +21,7 @@ export type Step =
   | { readonly kind: 'TellReleased'; readonly vm: VirtualMachine }
   /** Writes the machine into the status: from now on it is handed out. `why`: the reason for another one than before. */
   | { readonly kind: 'Bind'; readonly vm: VirtualMachine; readonly epoch: number; readonly why?: string }
-  /** Takes the machine out of the status: what the user had is gone. */
+  /** Takes the machine out of the status: from now on it is not handed out. MUST come before it goes back. */
   | { readonly kind: 'Lose'; readonly name: string; readonly why: string }
   | { readonly kind: 'GiveBack'; readonly vm: VirtualMachine; readonly how: Reclaim }
   | { readonly kind: 'End'; readonly why: string };
@@ -42,7 +42,7 @@ export interface Plan {
  *
  * The order that keeps a machine to one: the claim, written into a machine that bears none (compare and set); the inventory told, where
  * there is one; then the machine into the status (compare and set). A machine is handed out only while both records say so with the same
- * epoch. A claim that the status does not acknowledge is taken back, whoever made it.
+ * epoch. It goes back in the other order: out of the status first. A claim that the status does not acknowledge is taken back, whoever made it.
  */
 export function plan(assignment: Assignment, observation: Observation, now: Date): Plan {
   const { metadata, spec, status = {} } = assignment;
@@ -52,13 +52,13 @@ export function plan(assignment: Assignment, observation: Observation, now: Date
 
   const failure = failureOf(status, observation.bound);
   const { bound } = observation;
-  const returned = returnStrays(assignment, observation, failure);
+  if (failure?.lost && spec.onFailure !== 'Hold' && status.virtualMachine)
+    return working(failure.reason, [{ kind: 'Lose', name: status.virtualMachine.name, why: failure.why }]);
+  const returned = returnStrays(assignment, observation);
   const made = () => {
     if (returned.steps.length > 0) return working('GivingBack', returned.steps);
     if (bound && status.virtualMachine && !failure) return planBound(spec.user, bound);
     if (failure && spec.onFailure === 'Hold') return stalled(failure.reason, `${failure.why}; spec.onFailure is Hold`);
-    if (failure?.lost && status.virtualMachine)
-      return working(failure.reason, [{ kind: 'Lose', name: status.virtualMachine.name, why: failure.why }]);
     return planUnbound(assignment, observation, failure ?? lossOf(status));
   };
   const disputes = [...returned.disputes, ...(failure?.disputed ? [failure.why] : [])];
@@ -137,6 +137,8 @@ function planClaimed(user: string, { vm, verdict, holder }: Held, failure: Failu
 /** The assignment is deleted, or has ended: its machines go back first. */
 function planEnd(assignment: Assignment, observation: Observation): Plan {
   const { metadata, status = {} } = assignment;
+  const why = status.ended?.why ?? 'the assignment is deleted';
+  if (status.virtualMachine) return working('Releasing', [{ kind: 'Lose', name: status.virtualMachine.name, why }]);
   const { steps, disputes } = giveBackAll(assignment, observation.claims);
   const said = status.ended
     ? stalled('Ended', `${status.ended.why}: it is not bound again; delete it`).conditions
@@ -149,15 +151,14 @@ function planEnd(assignment: Assignment, observation: Observation): Plan {
   return { steps: goes ? [{ kind: 'RemoveFinalizer' }] : [], conditions };
 }
 
-/** What goes back while the assignment stands: claims that its status does not acknowledge, and a machine whose server is lost. */
-function returnStrays(assignment: Assignment, { claims }: Observation, failure: Failure | undefined) {
+/** What goes back while the assignment stands: claims that its status does not acknowledge. */
+function returnStrays(assignment: Assignment, { claims }: Observation) {
   const { status = {} } = assignment;
   // Of claims for the next epoch one can be used; more are made only by several controllers at once.
   const [usable] = claims.filter((held) => isAhead(held, status));
-  const kept = failure?.lost && assignment.spec.onFailure !== 'Hold' ? undefined : status.virtualMachine?.uid;
   return giveBackAll(
     assignment,
-    claims.filter((held) => held !== usable && (held.vm.metadata.uid !== kept || held.vm.spec.claimRef?.epoch !== status.epoch)),
+    claims.filter((held) => held !== usable && !isCurrent(held, status)),
   );
 }
 
@@ -168,7 +169,8 @@ function giveBackAll(assignment: Assignment, claims: readonly Held[]): { steps: 
   for (const held of claims) {
     const { vm, verdict, outdated, policy, holder, released } = held;
     if (vm.metadata.deletionTimestamp) continue;
-    const used = !isAhead(held, status) && !(isCurrent(held, status) && serverChanged(vm, status.id));
+    const used =
+      !isAhead(held, status) && !serverChanged(vm, status.move?.from === vm.metadata.name ? status.move.id : undefined);
     const how = planReclaim(policy, { verdict, outdated, used });
     if (how.kind === 'Hold') {
       disputes.push(`VirtualMachine ${vm.metadata.name} is not given back: ${how.why}`);

@@ -65,7 +65,7 @@ export class AssignmentReconciler implements Reconciler {
       const [step] = made.steps;
       if (!step || signal.aborted || taken === MOST_STEPS) return this.#finish(pass, made, observation);
       try {
-        await this.#perform(step, pass, signal);
+        await this.#perform(step, made, pass, signal);
       } catch (error) {
         if (isCisternError(error)) await this.#reportFailure(pass, step, error);
         throw error;
@@ -98,7 +98,7 @@ export class AssignmentReconciler implements Reconciler {
     };
   }
 
-  async #perform(step: Step, pass: Pass, signal: AbortSignal): Promise<void> {
+  async #perform(step: Step, made: Plan, pass: Pass, signal: AbortSignal): Promise<void> {
     const { records, inventories } = this.tools;
     const { spec } = pass.assignment;
     switch (step.kind) {
@@ -125,8 +125,9 @@ export class AssignmentReconciler implements Reconciler {
       case 'Bind':
         return this.#write(pass, this.#bound(pass.assignment, step.vm, step.epoch, step.why));
       case 'Lose': {
-        const { virtualMachine: _gone, id: _id, addresses: _addresses, boundAt: _at, ...rest } = pass.assignment.status ?? {};
-        return this.#write(pass, { ...rest, move: this.#move(step.name, step.why) });
+        const { virtualMachine: _gone, id, addresses: _addresses, boundAt: _at, ...rest } = pass.assignment.status ?? {};
+        const lost = { ...rest, move: this.#move(step.name, id, step.why) };
+        return this.#write(pass, this.#withConditions({ metadata: pass.assignment.metadata, status: lost }, made.conditions));
       }
       case 'End': {
         const { place: _place, ...rest } = pass.assignment.status ?? {};
@@ -137,7 +138,7 @@ export class AssignmentReconciler implements Reconciler {
 
   /** The status of one that was given a machine. It says at once that it is bound: nobody shall have to wait for another write. */
   #bound({ metadata, spec, status }: Assignment, vm: VirtualMachine, epoch: number, why: string | undefined): AssignmentStatus {
-    const { place: _place, id: _id, addresses: _addresses, ...before } = status ?? {};
+    const { place: _place, id: lastId, addresses: _addresses, ...before } = status ?? {};
     const now = this.#now();
     const from = before.virtualMachine?.name;
     const said: ProposedCondition = {
@@ -155,13 +156,13 @@ export class AssignmentReconciler implements Reconciler {
       ...(vm.status?.addresses === undefined ? {} : { addresses: vm.status.addresses }),
       boundAt: now,
       firstBoundAt: before.firstBoundAt ?? now,
-      ...(why !== undefined && from !== undefined ? { move: this.#move(from, why) } : {}),
+      ...(why !== undefined && from !== undefined ? { move: this.#move(from, lastId, why) } : {}),
     };
     return this.#withConditions({ metadata, status: bound }, [said]);
   }
 
-  #move(from: string, why: string): NonNullable<AssignmentStatus['move']> {
-    return { from, at: this.#now(), why: why.slice(0, LONGEST_TEXT) };
+  #move(from: string, id: string | undefined, why: string): NonNullable<AssignmentStatus['move']> {
+    return { from, ...(id === undefined ? {} : { id }), at: this.#now(), why: why.slice(0, LONGEST_TEXT) };
   }
 
   async #finish(pass: Pass, made: Plan, { bound, activeAt }: Observation): Promise<Outcome> {
@@ -227,7 +228,7 @@ export class AssignmentReconciler implements Reconciler {
   }
 
   #tell(step: Step, assignment: Assignment): void {
-    const event = eventFor(step);
+    const event = eventFor(step, assignment);
     if (!event) return;
     const message = describeStep(step);
     this.tools.log.info({ key: formatKey(keyOf(assignment)), step: step.kind, detail: message }, 'step taken');
@@ -240,12 +241,14 @@ export class AssignmentReconciler implements Reconciler {
 }
 
 /** The event that a step is told by. */
-function eventFor(step: Step): { type: 'Normal' | 'Warning'; reason: string } | undefined {
+function eventFor(step: Step, assignment: Assignment): { type: 'Normal' | 'Warning'; reason: string } | undefined {
   switch (step.kind) {
     case 'Bind':
       return step.why === undefined ? { type: 'Normal', reason: 'Bound' } : { type: 'Warning', reason: 'Reassigned' };
     case 'Lose':
-      return { type: 'Warning', reason: 'MachineLost' };
+      return assignment.metadata.deletionTimestamp || assignment.status?.ended
+        ? undefined
+        : { type: 'Warning', reason: 'MachineLost' };
     case 'GiveBack':
       return { type: 'Normal', reason: 'GivenBack' };
     case 'End':

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { CisternError } from '../../cistern/errors.js';
 import type { Connection } from '../../clouds/connection.js';
 import type { Quota, Server } from '../../clouds/driver.js';
 import { CloudError } from '../../clouds/errors.js';
@@ -22,6 +23,8 @@ import { sameJson } from '../../resources/same-json.js';
 import { validate } from '../../resources/validate.js';
 import type { Store } from '../../store/store.js';
 import { invalidSpec } from '../invalid-spec.js';
+import type { Inventories } from '../inventory/inventories.js';
+import { type InventoryObservation, reportInventory } from '../inventory/report.js';
 import type { Records } from '../records.js';
 import type { CloudConnections } from './connections.js';
 import { type OrphanMemory, planOrphans } from './orphans.js';
@@ -29,7 +32,7 @@ import { type CloudObservation, reportCloud } from './plan.js';
 
 /** Kept on a Cloud while a resource names it: without it, servers could not be deleted any more. */
 const FINALIZER = 'dispatcher.dev/in-use';
-const OWNED: ReadonlySet<string> = new Set(['Ready', 'Reconciling', 'Stalled', 'Paused', 'Terminating']);
+const OWNED: ReadonlySet<string> = new Set(['Ready', 'Reconciling', 'Stalled', 'Paused', 'Terminating', 'InventoryReady']);
 /** How long a quota that was read serves. */
 const QUOTA_KEEP_MS = 300_000;
 
@@ -38,6 +41,7 @@ export interface CloudTools {
   readonly store: Pick<Store, 'list'>;
   readonly records: Records;
   readonly connections: CloudConnections;
+  readonly inventories: Pick<Inventories, 'ensure' | 'drop' | 'observation'>;
   readonly events: Pick<Recorder, 'record'>;
   readonly environment: Environment;
   readonly installation: string;
@@ -59,10 +63,10 @@ export class CloudReconciler implements Reconciler {
   constructor(private readonly tools: CloudTools) {}
 
   async reconcile(key: ResourceKey, signal: AbortSignal): Promise<Outcome> {
-    const { records, connections } = this.tools;
+    const { records } = this.tools;
     const stored = records.get(key);
     if (!stored) {
-      connections.drop(key.name);
+      this.#drop(key.name);
       this.#memory.delete(key.name);
       return { kind: 'settled' };
     }
@@ -77,19 +81,47 @@ export class CloudReconciler implements Reconciler {
     const { status: _status, ...declared } = held;
     const errors = validate(cloudKind, declared);
     if (!spec.success || errors.length > 0) {
-      connections.drop(key.name);
-      return this.#report(held, { conditions: invalidSpec(errors), facts: {} });
+      this.#drop(key.name);
+      return this.#report(held, { conditions: invalidSpec(errors), facts: {} }, { kind: 'undeclared' });
     }
+    const inventory = this.#inventory(key.name, spec.data);
     const connection = this.#connect(key.name, spec.data);
     if (connection instanceof Error) {
       const { message } = connection;
-      return this.#report(held, reportCloud({ kind: 'unconnected', reason: 'CredentialsInvalid', message }));
+      return this.#report(held, reportCloud({ kind: 'unconnected', reason: 'CredentialsInvalid', message }), inventory);
     }
     const memory = this.#memory.get(key.name) ?? { orphans: { sightings: new Map(), deletions: [] } };
     this.#memory.set(key.name, memory);
     await this.#collectOrphans(held, spec.data, connection, memory, signal);
     const observation = await this.#observe(key.name, spec.data, connection, memory, signal);
-    return this.#report(held, reportCloud(observation));
+    return this.#report(held, reportCloud(observation), inventory);
+  }
+
+  #drop(name: string): void {
+    this.tools.connections.drop(name);
+    this.tools.inventories.drop(name);
+  }
+
+  /** Looks at the inventory as it is declared. Whatever comes of that, the Cloud itself is none the worse. */
+  #inventory(name: string, { cistern }: CloudSpec): InventoryObservation {
+    const { records, inventories } = this.tools;
+    const reference = cistern?.credentialsRef;
+    const secret = reference && records.secret(reference.namespace, reference.name);
+    const token = secret && secretValues(secret).token?.trim();
+    if (reference && !token) {
+      inventories.drop(name);
+      const named = `Secret ${reference.namespace}/${reference.name}`;
+      const message = `spec.cistern.credentialsRef: ${secret ? `${named} has no token` : `there is no ${named}`}`;
+      return { kind: 'unconnected', reason: 'CredentialsInvalid', message };
+    }
+    try {
+      inventories.ensure(name, cistern, token);
+    } catch (error) {
+      if (!(error instanceof CisternError)) throw error;
+      inventories.drop(name);
+      return { kind: 'unconnected', reason: error.code, message: `spec.cistern.endpoint: ${error.message}` };
+    }
+    return inventories.observation(name) ?? { kind: 'undeclared' };
   }
 
   #connect(name: string, spec: CloudSpec): Connection | Error {
@@ -209,19 +241,22 @@ export class CloudReconciler implements Reconciler {
   async #report(
     cloud: Resource,
     { conditions, facts }: { conditions: readonly ProposedCondition[]; facts: Partial<CloudStatus> },
+    observation: InventoryObservation,
   ): Promise<Outcome> {
     const before = cloudStatusSchema.safeParse(cloud.status ?? {});
-    const known: NonNullable<Cloud['status']> = before.success ? before.data : {};
+    const { cistern: _before, ...known }: NonNullable<Cloud['status']> = before.success ? before.data : {};
+    const inventory = reportInventory(observation);
     const { generation } = cloud.metadata;
-    const said = [...conditions, ...this.#terminating(cloud)];
+    const said = [...conditions, ...inventory.conditions, ...this.#terminating(cloud)];
     const { lastError: _lastError, ...rest } = known;
     const status: CloudStatus = {
       ...(facts.observedAt ? rest : known),
       ...facts,
+      ...(inventory.cistern ? { cistern: inventory.cistern } : {}),
       observedGeneration: generation,
       conditions: mergeConditions(known.conditions ?? [], said, OWNED, generation, this.tools.environment.now()),
     };
-    if (!sameJson(status, known)) await this.tools.records.updateStatus({ ...cloud, status });
+    if (!sameJson(status, before.data ?? {})) await this.tools.records.updateStatus({ ...cloud, status });
     return { kind: 'settled' };
   }
 }

@@ -5,6 +5,9 @@ import type { Grant, RoleName } from '../../../src/store/users.js';
 
 const GROUPS: Readonly<Record<string, string>> = {
   virtualmachines: 'dispatcher.dev',
+  virtualmachinepools: 'dispatcher.dev',
+  virtualmachineassignments: 'dispatcher.dev',
+  recipes: 'dispatcher.dev',
   keypairs: 'dispatcher.dev',
   clouds: 'dispatcher.dev',
 };
@@ -32,6 +35,12 @@ describe('roles', () => {
   >([
     ['an agent manages machines where it is one', 'agent', own, VERBS, 'virtualmachines in team', true],
     ['and key pairs', 'agent', own, VERBS, 'keypairs in team', true],
+    ['and pools', 'agent', own, VERBS, 'virtualmachinepools in team', true],
+    ['and how large they are', 'agent', own, ['get', 'update', 'patch'], 'virtualmachinepools/scale in team', true],
+    ['not how large those of others are', 'agent', own, VERBS, 'virtualmachinepools/scale in other', false],
+    ['and assignments', 'agent', own, VERBS, 'virtualmachineassignments in team', true],
+    ['and recipes', 'agent', own, VERBS, 'recipes in team', true],
+    ['but says of none what was seen', 'agent', own, ['update', 'patch'], 'virtualmachineassignments/status in team', false],
     ['but not those of others', 'agent', own, VERBS, 'virtualmachines in other', false],
     ['nor does it see those of all', 'agent', own, VERBS, 'virtualmachines', false],
     ['unless it is one everywhere', 'agent', undefined, VERBS, 'virtualmachines', true],
@@ -51,6 +60,12 @@ describe('roles', () => {
     ['and nobody but an admin makes or deletes one', 'agent', undefined, WRITE, 'namespaces', false],
     ['a viewer reads machines where it is one', 'viewer', own, READ, 'virtualmachines in team', true],
     ['and changes none', 'viewer', own, WRITE, 'virtualmachines in team', false],
+    ['a viewer reads pools', 'viewer', own, READ, 'virtualmachinepools in team', true],
+    ['and how large they are', 'viewer', own, ['get'], 'virtualmachinepools/scale in team', true],
+    ['and leaves them so', 'viewer', undefined, ['update', 'patch'], 'virtualmachinepools/scale in team', false],
+    ['a viewer reads assignments', 'viewer', own, READ, 'virtualmachineassignments in team', true],
+    ['and recipes', 'viewer', own, READ, 'recipes in team', true],
+    ['and takes no machine', 'viewer', undefined, WRITE, 'virtualmachineassignments in team', false],
     ['nor reads those of others', 'viewer', own, READ, 'virtualmachines in other', false],
     ['a viewer of all reads all', 'viewer', undefined, READ, 'virtualmachines', true],
     ['and changes none either', 'viewer', undefined, WRITE, 'keypairs in team', false],
@@ -111,7 +126,15 @@ describe('roles', () => {
     const somebody = user({ role, ...(namespaces && { namespaces }) });
     for (const namespace of ['team', 'other']) {
       const rules = rulesIn(somebody, namespace);
-      for (const resource of ['virtualmachines', 'virtualmachines/status', 'keypairs', 'secrets', 'events', 'clouds']) {
+      for (const resource of [
+        'virtualmachines',
+        'virtualmachines/status',
+        'virtualmachinepools/scale',
+        'keypairs',
+        'secrets',
+        'events',
+        'clouds',
+      ]) {
         for (const verb of VERBS) {
           const asked = access(verb, `${resource} in ${namespace}`);
           const told = rules.some(

@@ -94,7 +94,7 @@ describe('reading', () => {
       columnDefinitions: expect.arrayContaining([expect.objectContaining({ name: 'Cloud', type: 'string', priority: 0 })]),
       rows: [
         {
-          cells: ['a', null, null, null, null, 'lab', expect.stringMatching(/^\d+s$/), null, 'i', 'f', null],
+          cells: ['a', null, null, null, null, 'lab', expect.stringMatching(/^\d+s$/), null, 'i', 'f', null, null],
           object: { kind: 'PartialObjectMetadata', metadata: { name: 'a' } },
         },
       ],

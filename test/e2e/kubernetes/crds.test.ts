@@ -5,7 +5,14 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { KINDS } from '../../../src/resources/registry.js';
-import { BAD_MANIFESTS, collectionOf, TAKEN_BY_KUBERNETES, virtualMachine } from '../../contract/bad-manifests.js';
+import {
+  assignment,
+  BAD_MANIFESTS,
+  collectionOf,
+  pool,
+  TAKEN_BY_KUBERNETES,
+  virtualMachine,
+} from '../../contract/bad-manifests.js';
 import { apiClient, type Sending } from '../../support/api-client.js';
 import { ControlPlane, describeOnKubernetes } from '../support/kubernetes.js';
 
@@ -109,6 +116,65 @@ describeOnKubernetes('the CustomResourceDefinitions on a real API server', () =>
     expect(refused.code).toBe(422);
     expect(refused.status().details?.causes?.map(({ field }) => field)).toContain('spec.cloudRef');
     expect((await change({ spec: { powerState: 'Stopped' } })).code).toBe(200);
+  });
+
+  test.each([
+    {
+      reason: 'a pool to its cloud, and to nothing else',
+      manifest: pool({}, 'stands'),
+      refused: { cloudRef: { name: 'other' } },
+      field: 'spec.cloudRef',
+      taken: { recipeRef: { name: 'other' }, replicas: 4, standby: 0 },
+    },
+    { reason: 'an assignment to its user', manifest: assignment({}, 'stands'), refused: { user: 'bob' }, field: 'spec.user' },
+    {
+      reason: 'an assignment to its application',
+      manifest: assignment({}, 'for'),
+      refused: { application: 'rstudio' },
+      field: 'spec.application',
+    },
+    {
+      reason: 'an assignment to any pool to no pool of its own',
+      manifest: assignment({}, 'anywhere'),
+      refused: { poolRef: { name: 'a' } },
+      field: 'spec.poolRef',
+    },
+    {
+      reason: 'an assignment to its selector',
+      manifest: assignment({ selector: { matchLabels: { role: 'web' } } }, 'chosen'),
+      refused: { selector: { matchLabels: { role: 'db' } } },
+      field: 'spec.selector',
+      taken: { ttl: '1h', priority: 5, release: 'Keep' },
+    },
+    {
+      reason: 'an assignment to its machine',
+      manifest: assignment({ virtualMachineRef: { name: 'a' } }, 'fixed'),
+      refused: { virtualMachineRef: null },
+      field: 'spec.virtualMachineRef',
+    },
+  ])('hold $reason, whoever asks', async ({ manifest, refused, field, taken = {} }) => {
+    const path = collectionOf(manifest);
+    expect((await api.send(path, { method: 'POST', body: manifest })).code).toBe(201);
+    const change = (spec: object) =>
+      api.send(`${path}/${manifest.metadata.name}`, { method: 'PATCH', body: { spec }, type: 'application/merge-patch+json' });
+    const reply = await change(refused);
+    expect(reply.code).toBe(422);
+    expect(reply.status().details?.causes?.map((cause) => cause.field)).toContain(field);
+    expect((await change(taken)).code).toBe(200);
+  });
+
+  test('scale a pool, within its bounds', async () => {
+    const path = `${collectionOf(pool())}/scaled`;
+    await api.send(collectionOf(pool()), { method: 'POST', body: pool({}, 'scaled') });
+    expect((await api.send(`${path}/scale`)).json()).toMatchObject({
+      kind: 'Scale',
+      spec: { replicas: 2 },
+      status: { replicas: 0 },
+    });
+    const scale = (replicas: number) =>
+      api.send(`${path}/scale`, { method: 'PATCH', body: { spec: { replicas } }, type: 'application/merge-patch+json' });
+    expect((await scale(5)).code).toBe(422);
+    expect((await scale(4)).code).toBe(200);
   });
 
   test('keep a status that is none out', async () => {

@@ -129,7 +129,8 @@ export function replicasContract(make: () => Promise<ReplicatedPlane>): Replicas
   return { all, cloud: () => present(cloud), plane: () => present(plane), servers };
 }
 
-function surroundings(endpoint: string): object[] {
+/** What machines in a simulated cloud need beside them: a Secret, the Cloud `lab`, a KeyPair. */
+export function surroundings(endpoint: string): object[] {
   const metadata = (name: string) => ({ name, namespace: 'default' });
   const publicKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl demo';
   return [

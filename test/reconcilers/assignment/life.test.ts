@@ -131,7 +131,7 @@ describe('an assignment', () => {
       move: { from: 'web-1', why: 'server s1 of VirtualMachine web-1 was deleted in the cloud' },
     });
     await rig.pass(1_000);
-    expect(rig.events('alice')).toEqual(['Normal Bound', 'Normal GivenBack', 'Warning MachineLost', 'Warning Reassigned']);
+    expect(rig.events('alice')).toEqual(['Normal Bound', 'Warning MachineLost', 'Normal GivenBack', 'Warning Reassigned']);
     expect(specOf('web-1').claimRef).toBeUndefined();
     expect(specOf('web-1').rebuilds).toBeUndefined();
   });

@@ -84,6 +84,31 @@ describe('a declaration by SQL', () => {
     expect(await store.get(key('k', 'KeyPair'))).toBeDefined();
   });
 
+  test.each([
+    [
+      'virtual_machine_pools',
+      'VirtualMachinePool',
+      { cloudRef: { name: 'lab' }, recipeRef: { name: 'r' }, replicas: 1, maxSize: 2 },
+    ],
+    ['virtual_machine_assignments', 'VirtualMachineAssignment', { user: 'alice', application: 'galaxy' }],
+    ['recipes', 'Recipe', { image: 'cirros', flavor: 'tiny', applications: ['galaxy'] }],
+  ])('into %s goes to namespace default, can be changed, and goes again', async (view, kind, spec) => {
+    await psql.query(`INSERT INTO ${view} (name, spec) VALUES ('sql-one', $1)`, [spec]);
+    const one = { kind, namespace: 'default', name: 'sql-one' };
+    expect(await store.get(one)).toMatchObject({
+      apiVersion: 'dispatcher.dev/v1alpha1',
+      kind,
+      spec,
+      metadata: { generation: 1 },
+    });
+    const { rows } = await psql.query(
+      `UPDATE ${view} SET spec = spec || '{"changed": true}' WHERE name = 'sql-one' RETURNING generation`,
+    );
+    expect(rows).toEqual([{ generation: '2' }]);
+    await psql.query(`DELETE FROM ${view} WHERE name = 'sql-one'`);
+    expect(await store.get(one)).toBeUndefined();
+  });
+
   test('may be repeated with ON CONFLICT, and says what came of it with RETURNING', async () => {
     const upsert = `INSERT INTO virtual_machines (name, namespace, spec) VALUES ('a', $1, $2)
       ON CONFLICT (kind, namespace, name) DO UPDATE SET spec = excluded.spec RETURNING generation`;
