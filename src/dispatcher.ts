@@ -331,7 +331,11 @@ function laneOf({ metadata, status }: Resource): Lane {
 /** A change of the declaration is looked at now; a status that somebody else wrote, in a while: two who differ must not race. */
 function followOwnKind(controller: Controller, change: Change): void {
   const { previous, current, own } = change;
-  if (own) return;
+  // One of ours of another kind may have made it, changed what it declares, or asked for its deletion: a pool does.
+  const sameWish =
+    previous?.metadata.generation === current?.metadata.generation &&
+    previous?.metadata.deletionTimestamp === current?.metadata.deletionTimestamp;
+  if (own && sameWish) return;
   const sameDeclaration =
     previous !== undefined &&
     current !== undefined &&
