@@ -447,6 +447,18 @@ export function v1Contract(open: () => Promise<V1World>): void {
       await eventually(async () => expect((await statuses()).map(({ id_vm }) => id_vm)).not.toContain(node.id), world.patienceMs);
     });
 
+    test('of two who ask for one node at once, one has it, and the other is told and waits for nothing', async () => {
+      const node = await start('raced');
+      await untilFree(node.id);
+      const ask = (user: string) => client('PUT', '/vm/action/assign', { body: { user, vm_type: 'any', node: node.id } });
+      const replies = await Promise.all([ask('ann'), ask('bob')]);
+      const [lost, ...others] = replies.filter(({ code }) => code !== 200);
+      if (!lost || others.length > 0) throw new Error(`answered ${replies.map(({ code }) => code).join(' and ')}`);
+      await refused(lost, 409, /is assigned to another$/);
+      const released = await client('PUT', '/vm/action/release', { body: { node: node.id } });
+      expect(released.body).toMatchObject({ status: 'ok', id_vm: node.id });
+    });
+
     test('without a node, any free one for the vm_type is assigned, of the pool whose recipe serves it', async () => {
       const name = `${world.prefix}pool`;
       const kind = (what: string, spec: object) => ({

@@ -7,23 +7,21 @@ import { plainHttp } from '../../src/api/http.js';
 import { serveHttp } from '../../src/api/serve.js';
 import { type V1Options, v1Api } from '../../src/api/v1/app.js';
 import { currentCondition } from '../../src/api/v1/declared.js';
+import type { Knobs } from '../../src/clouds/simulator/knobs.js';
 import { cloudReader } from '../../src/commands/serving/cloud-reader.js';
 import { driverFactory } from '../../src/commands/serving/drivers.js';
 import { startDispatcher } from '../../src/dispatcher.js';
 import { systemEnvironment } from '../../src/environment.js';
 import { PrismaClient } from '../../src/generated/prisma/client.js';
 import { apiVersionOf } from '../../src/resources/kind.js';
-import type { Resource } from '../../src/resources/metadata.js';
 import { kindNamed } from '../../src/resources/registry.js';
 import { type Derive, Passwords } from '../../src/store/passwords.js';
 import type { PostgresStore } from '../../src/store/postgres/open.js';
 import { PostgresUsers } from '../../src/store/postgres/users.js';
-import type { Draft } from '../../src/store/store.js';
 import type { V1World } from '../contract/v1.js';
 import { eventually } from './eventually.js';
 import { silentLog } from './log.js';
 import { makeDatabase } from './postgres.js';
-import { vmDraft } from './resources.js';
 import { simulate } from './simulator.js';
 
 const namedSchema = z.looseObject({ kind: z.string(), metadata: z.object({ name: z.string(), namespace: z.string() }) });
@@ -51,13 +49,6 @@ export function v1Users(): V1World['users'] {
   return { admin: login(admin), agent: login(agent), viewer: login(viewer), stranger: login(stranger) };
 }
 
-/** A machine in a pool, there before the pool is seen to. */
-function machineOf({ apiVersion, kind, metadata }: Resource): Draft {
-  const { name, uid, namespace = '' } = metadata;
-  const ownerReferences = [{ apiVersion, kind, name, uid, controller: true }];
-  return vmDraft(`${name}-0`, { namespace, labels: { 'dispatcher.dev/pool': name }, ownerReferences }, { image: 'cirros-fake' });
-}
-
 /** In the place of scrypt, which takes a second a password. */
 const quickKey: Derive = async (password, salt, length) =>
   createHash('sha256').update(salt).update(password).digest().subarray(0, length);
@@ -70,9 +61,9 @@ export interface ServedV1World extends V1World {
 }
 
 /** v1 at its door, over a dispatcher at work in this process: PostgreSQL, and a quick simulated cloud. */
-export async function v1World(options: Partial<V1Options> = {}): Promise<ServedV1World> {
+export async function v1World(options: Partial<V1Options> = {}, knobs: Partial<Knobs> = {}): Promise<ServedV1World> {
   const environment = systemEnvironment;
-  const [database, simulator] = await Promise.all([makeDatabase(), simulate()]);
+  const [database, simulator] = await Promise.all([makeDatabase(), simulate(knobs)]);
   const store = await database.open();
   const { tokens } = store;
   const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: database.connectionString }) });
@@ -112,8 +103,7 @@ export async function v1World(options: Partial<V1Options> = {}): Promise<ServedV
     patienceMs: 20_000,
     declare: async (manifest) => {
       const { kind, metadata } = namedSchema.parse(manifest);
-      const made = await store.create({ apiVersion: apiVersionOf(kindNamed(kind)), kind, metadata, spec: manifest.spec });
-      if (kind === 'VirtualMachinePool') await store.create(machineOf(made));
+      await store.create({ apiVersion: apiVersionOf(kindNamed(kind)), kind, metadata, spec: manifest.spec });
     },
     remove: async (manifest) => {
       const { kind, metadata } = namedSchema.parse(manifest);

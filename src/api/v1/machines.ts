@@ -59,7 +59,10 @@ export async function findMachine(call: Call, cloud: ServedCloud, which: Which):
   const { node, hostname } = which;
   const machines = await machinesIn(call, cloud);
   const byId = machines.filter(({ status }) => status?.id !== undefined && status.id === (node ?? hostname));
-  const found = byId.length > 0 || node !== undefined ? byId : machines.filter((machine) => hostnameOf(machine) === hostname);
+  const all = byId.length > 0 || node !== undefined ? byId : machines.filter((machine) => hostnameOf(machine) === hostname);
+  // One that is on its way out stands in no other's way.
+  const staying = all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const found = staying.length > 0 ? staying : all;
   const [first] = found;
   if (!first) throw new V1Error(400, 'no useful node id here');
   if (found.length === 1) return first;

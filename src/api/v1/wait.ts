@@ -14,7 +14,8 @@ export interface Patience {
 /**
  * Waits until a resource is as wanted.
  *
- * @param look is shown the resource as it stands, and after each change of it; undefined when it is gone. What it finds ends the wait.
+ * @param look is shown the resource as it stands, after each change of it, and when the time is up; undefined when it is gone. What it
+ *   finds ends the wait.
  * @returns what was found, or undefined if it was not in time, or nobody waits any more.
  */
 export async function waitFor<Found>(
@@ -45,7 +46,8 @@ export async function waitFor<Found>(
         if (!isStoreError(error, 'Expired')) throw error;
       }
     }
-    return undefined;
+    // What it depends on beside the resource may have changed since it was last shown.
+    return gone.aborted ? undefined : await look(await store.get({ kind, namespace, name }));
   } finally {
     end();
     cancel();

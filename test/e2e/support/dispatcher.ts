@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { startCommand } from '../../support/command.js';
 import { kubectl } from '../../support/kubectl.js';
 import { type LogLine, ServeProcess } from './serve-process.js';
 
@@ -84,6 +85,18 @@ export class Dispatcher {
       sql,
     ];
     return (await promisify(execFile)('psql', args)).stdout.trim();
+  }
+
+  /** Where its plain-HTTP door is: http://127.0.0.1:5070. */
+  get http(): string {
+    return this.#addresses?.http ?? '';
+  }
+
+  /** A command of `dispatcher` on its data directory, such as `user create ann`. @throws with its words on failure. */
+  async command(args: readonly string[], input = ''): Promise<string> {
+    const { code, stdout, stderr } = await startCommand([...args, '--data-dir', this.directory], this.directory, {}, input).ended;
+    if (code !== 0) throw new Error(`dispatcher ${args.join(' ')}: ${code}: ${stderr.trim()} ${stdout.trim()}`);
+    return stdout;
   }
 
   /** The kubeconfig, with the token in it. */
