@@ -15,10 +15,15 @@ import { DispatcherMetrics, isReady } from './metrics.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
 import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
+import { poolOf } from './reconcilers/pool/membership.js';
+import { PoolReconciler } from './reconcilers/pool/reconciler.js';
+import { FAULTY_ANNOTATION, type Opinion } from './reconcilers/pool/standing.js';
+import { RecipeReconciler } from './reconcilers/recipe/reconciler.js';
 import { INDEXES, Records } from './reconcilers/records.js';
 import { SecretReconciler } from './reconcilers/secret/reconciler.js';
 import { VirtualMachineReconciler } from './reconcilers/virtual-machine/reconciler.js';
 import { keyOf, type Resource, type ResourceKey } from './resources/metadata.js';
+import { sameJson } from './resources/same-json.js';
 import type { Store } from './store/store.js';
 
 /** What a dispatcher is made of. */
@@ -82,11 +87,15 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const clouds = controller('cloud', new CloudReconciler({ ...tools, connections }), 4);
   const keyPairs = controller('keypair', new KeyPairReconciler(tools), 4);
   const secrets = controller('secret', new SecretReconciler({ records }), 2);
+  const pools = controller('virtualmachinepool', new PoolReconciler({ ...tools, opinion: opinionOf }), 4);
+  const recipes = controller('recipe', new RecipeReconciler(tools), 2);
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
     VirtualMachine: machines,
     Cloud: clouds,
     KeyPair: keyPairs,
     Secret: secrets,
+    VirtualMachinePool: pools,
+    Recipe: recipes,
   };
 
   const told = new WeakMap<object, { readonly observed: boolean; readonly failing: boolean }>();
@@ -149,6 +158,21 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     if (!current || !isReady(current) || (previous && isReady(previous))) return [];
     return records.virtualMachinesWithKeyPair(current).flatMap((machine) => (isReady(machine) ? [] : [keyOf(machine)]));
   });
+  pools.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(poolKeys));
+  pools.follow(
+    caches.Recipe,
+    unlessOwn(({ metadata }) => records.poolsWithRecipe(metadata.namespace ?? '', metadata.name).map(keyOf)),
+  );
+  pools.follow(
+    caches.Cloud,
+    unlessOwn(({ metadata }) => records.ofCloud('VirtualMachinePool', metadata.name).map(keyOf)),
+    'resync',
+  );
+  // An assignment gives its machine back itself. One that was torn away does not.
+  pools.follow(caches.VirtualMachineAssignment, ({ previous, current }) =>
+    previous && !current ? records.virtualMachinesClaimedBy(previous.metadata.uid).flatMap(poolKeys) : [],
+  );
+  recipes.follow(caches.VirtualMachinePool, ({ previous, current }) => recipeKeys(previous, current));
   if (metrics)
     caches.VirtualMachine.onChange(({ previous, current }) => metrics.virtualMachineChanged(previous, current, manager.leading));
 
@@ -288,6 +312,27 @@ function credentialsOf(cloud: Resource | undefined): ResourceKey[] {
 
 function cloudOf(resource: Resource): ResourceKey[] {
   return INDEXES.cloud(resource).map((name) => ({ kind: 'Cloud', namespace: '', name }));
+}
+
+/** What a person says of a machine. */
+function opinionOf({ metadata }: Resource): Opinion {
+  const why = metadata.annotations?.[FAULTY_ANNOTATION];
+  return why === undefined ? { kind: 'none' } : { kind: 'faulty', why };
+}
+
+function poolKeys(machine: Resource | undefined): ResourceKey[] {
+  const owner = machine && poolOf(machine);
+  return owner ? [{ kind: owner.kind, namespace: machine.metadata.namespace ?? '', name: owner.name }] : [];
+}
+
+/** The Recipes whose users a change of a pool makes others. */
+function recipeKeys(previous: Resource | undefined, current: Resource | undefined): ResourceKey[] {
+  const [before, after] = [previous, current].map((pool) => (pool ? INDEXES.recipe(pool) : []));
+  if (sameJson(before, after)) return [];
+  return [...(before ?? []), ...(after ?? [])].map((path) => {
+    const [namespace = '', name = ''] = path.split('/');
+    return { kind: 'Recipe', namespace, name };
+  });
 }
 
 function parseKey(text: string): ResourceKey {

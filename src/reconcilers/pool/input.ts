@@ -1,0 +1,32 @@
+import type { ProposedCondition } from '../../resources/conditions.js';
+import type { Resource } from '../../resources/metadata.js';
+import { type Pool, type PoolSpec, type PoolStatus, poolKind, poolSpecSchema, poolStatusSchema } from '../../resources/pool.js';
+import { type Recipe, recipeKind, recipeSpecSchema } from '../../resources/recipe.js';
+import { validate } from '../../resources/validate.js';
+import { invalidSpec } from '../invalid-spec.js';
+
+/** A resource as a pool, or what is to be said of it. */
+export type PoolInput =
+  | { readonly kind: 'valid'; readonly pool: Pool & { readonly status: PoolStatus } }
+  | { readonly kind: 'invalid'; readonly conditions: readonly ProposedCondition[]; readonly status: PoolStatus };
+
+/** Of a pool that is being deleted nothing counts but its machines, and whether it is paused. */
+const ENOUGH_TO_DELETE: PoolSpec = { cloudRef: { name: 'unknown' }, replicas: 0, maxSize: 1 };
+
+/** Reads a resource as a store holds it: rows written by hand hold anything. A bad spec keeps no pool from being deleted. */
+export function readPool(resource: Resource): PoolInput {
+  const { status: rawStatus, ...declared } = resource;
+  const status = poolStatusSchema.safeParse(rawStatus ?? {}).data ?? {};
+  const spec = poolSpecSchema.safeParse(resource.spec);
+  const errors = validate(poolKind, declared);
+  if (spec.success && errors.length === 0) return { kind: 'valid', pool: { ...declared, spec: spec.data, status } };
+  if (resource.metadata.deletionTimestamp) return { kind: 'valid', pool: { ...declared, spec: ENOUGH_TO_DELETE, status } };
+  return { kind: 'invalid', conditions: invalidSpec(errors), status };
+}
+
+/** A resource as a Recipe; undefined if its spec cannot be read: its own conditions say why. */
+export function readRecipe(resource: Resource): Recipe | undefined {
+  const { status: _status, ...declared } = resource;
+  const spec = recipeSpecSchema.safeParse(resource.spec);
+  return spec.success && validate(recipeKind, declared).length === 0 ? { ...declared, spec: spec.data } : undefined;
+}
