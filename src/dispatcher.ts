@@ -275,7 +275,8 @@ function laneOf({ metadata, status }: Resource): Lane {
 /** A change of the declaration is looked at now; a status that somebody else wrote, in a while: two who differ must not race. */
 function followOwnKind(controller: Controller, change: Change): void {
   const { previous, current, own } = change;
-  if (own) return;
+  // A reconciler writes no spec of its own kind: a machine that is new or declared otherwise was written by a pool or an assignment.
+  if (own && previous && previous.metadata.generation === current?.metadata.generation) return;
   const sameDeclaration =
     previous !== undefined &&
     current !== undefined &&
