@@ -128,7 +128,7 @@ function planPresent(pool: Pool, seen: PoolObservation): { steps: PoolStep[]; st
   const rolling = roll(
     running.filter((member) => !surplus.includes(member)),
     outdated,
-    wanted - maxUnavailable,
+    Math.min(wanted, capacity) - maxUnavailable,
   );
 
   const steps: PoolStep[] = [

@@ -157,13 +157,17 @@ function offsets(timeZone: string, begin: number, end: number): { start: number;
   const found: { start: number; stop: number; offset: number }[] = [];
   let start = begin;
   let offset = offsetAt(begin);
-  for (let at = begin; at < end; at += HOUR * 6) {
-    const next = Math.min(at + HOUR * 6, end);
-    if (offsetAt(next) === offset) continue;
-    const change = firstOther(offsetAt, offset, at, next);
-    found.push({ start, stop: change, offset });
-    start = change;
-    offset = offsetAt(change);
+  // At whole multiples of the step: so looks at different times ask the same questions, whose answers are kept.
+  for (let at = begin; at < end; ) {
+    const next = (Math.floor(at / STEP_MS) + 1) * STEP_MS;
+    if (offsetAt(next) !== offset) {
+      const change = firstOther(offsetAt, offset, at, next);
+      if (change >= end) break;
+      found.push({ start, stop: change, offset });
+      start = change;
+      offset = offsetAt(change);
+    }
+    at = next;
   }
   found.push({ start, stop: end, offset });
   return found;
@@ -181,29 +185,31 @@ function firstOther(offsetAt: (at: number) => number, offset: number, same: numb
   return high;
 }
 
-const formats = new Map<string, Intl.DateTimeFormat>();
+/** No clock changes twice within it. */
+const STEP_MS = 6 * HOUR;
+const MOST_KEPT = 2_000;
+const clocks = new Map<string, (at: number) => number>();
 
+/** How far the wall's clock in a time zone is from UTC at a whole minute. */
 function wallClock(timeZone: string): (at: number) => number {
-  let format = formats.get(timeZone);
-  if (!format) {
-    format = new Intl.DateTimeFormat('en-US', {
-      timeZone,
-      hourCycle: 'h23',
-      year: 'numeric',
-      month: 'numeric',
-      day: 'numeric',
-      hour: 'numeric',
-      minute: 'numeric',
-    });
-    formats.set(timeZone, format);
-  }
-  const clock = format;
-  return (at) => {
-    const parts = new Map(clock.formatToParts(at).map(({ type, value }) => [type, Number(value)]));
-    const [year = 0, month = 1, ...rest] = (['year', 'month', 'day', 'hour', 'minute'] as const).map((part) => parts.get(part));
-    const [day, hour, minute] = rest;
-    return Date.UTC(year, month - 1, day, hour, minute) - floorToMinute(at);
+  const known = clocks.get(timeZone);
+  if (known) return known;
+  const [year, month, day, hour, minute] = ['numeric', 'numeric', 'numeric', 'numeric', 'numeric'] as const;
+  const format = new Intl.DateTimeFormat('en-US', { timeZone, hourCycle: 'h23', year, month, day, hour, minute });
+  const ask = (at: number) => {
+    const parts = new Map(format.formatToParts(at).map(({ type, value }) => [type, Number(value)]));
+    const part = (type: Intl.DateTimeFormatPartTypes) => parts.get(type) ?? Number.NaN;
+    return Date.UTC(part('year'), part('month') - 1, part('day'), part('hour'), part('minute')) - at;
   };
+  const kept = new Map<number, number>();
+  const offsetAt = (at: number) => {
+    const answer = kept.get(at) ?? ask(at);
+    if (kept.size >= MOST_KEPT) kept.clear();
+    kept.set(at, answer);
+    return answer;
+  };
+  clocks.set(timeZone, offsetAt);
+  return offsetAt;
 }
 
 function floorToMinute(ms: number): number {
