@@ -45,12 +45,12 @@ async function claim(name: string, uid = 'uid-of-alice'): Promise<void> {
   await rig.store.update({ ...vm, spec: { ...spec(name), claimRef: { name: 'alice', uid, epoch: 1 } } });
 }
 
-async function assignment(): Promise<string> {
+async function assignment(name = 'alice'): Promise<string> {
   const made = await rig.store.create({
     apiVersion: 'dispatcher.dev/v1alpha1',
     kind: 'VirtualMachineAssignment',
-    metadata: { name: 'alice', namespace: 'default', finalizers: ['test/kept'] },
-    spec: { user: 'alice', application: 'galaxy', poolRef: { name: 'galaxy' } },
+    metadata: { name, namespace: 'default', finalizers: ['test/kept'] },
+    spec: { user: name, application: 'galaxy', poolRef: { name: 'galaxy' } },
   });
   return made.metadata.uid;
 }
@@ -107,11 +107,10 @@ describe('a pool', () => {
   test('makes up for those that are assigned, up to maxSize, and then says what keeps it', async () => {
     await declare({ replicas: 2, maxSize: 3 });
     await goOn();
-    const uid = await assignment();
-    await claim('galaxy-0', uid);
+    await assignment();
     await goOn();
     expect(status()).toMatchObject({ free: 2, assigned: 1, total: 3 });
-    await claim('galaxy-1', uid);
+    await assignment('bob');
     await goOn();
     expect(status()).toMatchObject({ free: 1, assigned: 2, total: 3 });
     expect(said()).toEqual({ Ready: 'False MaxSizeReached', Stalled: 'True MaxSizeReached' });
