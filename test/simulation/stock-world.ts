@@ -2,7 +2,7 @@ import type { DispatcherOptions } from '../../src/dispatcher.js';
 import { readAssignment } from '../../src/reconcilers/assignment/input.js';
 import { readPool } from '../../src/reconcilers/pool/input.js';
 import { poolOf } from '../../src/reconcilers/pool/membership.js';
-import { FAULTY_ANNOTATION } from '../../src/reconcilers/pool/standing.js';
+import { FAULTY_ANNOTATION, isReady } from '../../src/reconcilers/pool/standing.js';
 import { readVirtualMachine } from '../../src/reconcilers/virtual-machine/input.js';
 import type { Assignment } from '../../src/resources/assignment.js';
 import type { CloudSpec } from '../../src/resources/cloud.js';
@@ -108,6 +108,7 @@ export class StockWorld extends World {
     const servers = this.cloud.alive().filter(({ owner }) => owner?.uid === uid);
     const [server] = servers;
     if (!server || servers.length > 1) return [`${name} has ${servers.length} servers: ${said(vm)}`];
+    if (!isReady(vm)) return [`${name} is not ready: ${said(vm)}`];
     const holder = assignments.find(({ status }) => status?.virtualMachine?.uid === uid);
     if (holder?.metadata.uid !== vm.spec.claimRef?.uid) return [`${name} bears the claim of ${vm.spec.claimRef?.name}`];
     const user = holder?.spec.user;

@@ -11,7 +11,7 @@ import { wantedMetadata } from './assignee.js';
 import { type Findings, resolve } from './gather.js';
 import { type Observation, ownerTag } from './observation.js';
 import { isOwnedBy, withOwnerAnnotation } from './owner.js';
-import { clip, rebuildsOf, sameStatus, withBound, withoutRebuild, withoutServer } from './status.js';
+import { clip, rebuildsOf, sameStatus, withBound, withoutRebuild, withoutServer, withRebuilt } from './status.js';
 import type { Step } from './steps.js';
 import { FINALIZER, hasFinalizer, networksOf, SEND_WITHIN, serverName } from './verdict.js';
 
@@ -87,6 +87,9 @@ export class Pass {
         return this.#setFinalizer(withoutFinalizer);
       case 'RecordAttempt':
         return this.#recordAttempt(step.attempt, observation);
+      case 'NoteRebuild':
+        this.#status = withRebuilt(this.#status, step.number);
+        return;
       case 'Bind':
         return this.#bind(step.id, step.adopted, observation);
       case 'Unbind':
@@ -211,9 +214,9 @@ export class Pass {
       if (isCloudError(error) && CLOUD_ERRORS[error.code].outcome !== 'unknown') this.#status = withoutRebuild(this.#status);
       throw error;
     }
-    const { builtAt: _before, ...rest } = withoutRebuild(this.#status);
+    const rebuilt = withRebuilt(this.#status, number);
     const { image } = this.#stored.spec;
-    this.#status = { ...rest, applied: { ...rest.applied, image, imageId, rebuilds: number } };
+    this.#status = { ...rebuilt, applied: { ...rebuilt.applied, image, imageId } };
     // Durable at once: a rebuild that is asked for twice would be of a machine that somebody may have by then.
     await this.flush();
   }

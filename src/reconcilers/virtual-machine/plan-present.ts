@@ -35,8 +35,12 @@ export function planPresent(vm: VirtualMachine, observation: Observation, server
       return planBuilding(vm, observation, server, cloud, now);
     case 'Error':
       return planError(vm, observation, server);
+    case 'Rebuilding': {
+      const asked = vm.status?.rebuild;
+      if (asked) return steps('Recycling', [{ kind: 'NoteRebuild', id: server.id, number: asked.number }]);
+      return progressing('Rebuilding', `server ${server.id} is rebuilding`, { on: 'the server', moving: true });
+    }
     case 'Rebooting':
-    case 'Rebuilding':
     case 'Resizing':
       return progressing(server.state, `server ${server.id} is ${server.state.toLowerCase()}`, {
         on: 'the server',

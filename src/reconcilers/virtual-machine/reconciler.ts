@@ -160,6 +160,7 @@ function eventFor(step: Step, vm: VirtualMachine): { type: 'Normal' | 'Warning';
     case 'AddFinalizer':
     case 'RemoveFinalizer':
     case 'RecordAttempt':
+    case 'NoteRebuild':
     case 'AskById':
     case 'AskByName':
     case 'Resolve':

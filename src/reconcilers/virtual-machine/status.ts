@@ -74,6 +74,14 @@ export function withoutRebuild({ rebuild: _asked, ...status }: VirtualMachineSta
   return status;
 }
 
+/** The status after a rebuild has begun: nothing that was on the disk is there any more. */
+export function withRebuilt(
+  { rebuild: _asked, builtAt: _before, ...status }: VirtualMachineStatus,
+  number: number,
+): VirtualMachineStatus {
+  return { ...status, applied: { ...status.applied, rebuilds: number } };
+}
+
 /** The status with who has the machine. */
 export function withAssignee(
   { assignment: _before, ...status }: VirtualMachineStatus,

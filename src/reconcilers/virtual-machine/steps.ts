@@ -11,6 +11,8 @@ export type Step =
   | { readonly kind: 'Bind'; readonly id: string; readonly adopted: boolean }
   | { readonly kind: 'Unbind'; readonly id: string; readonly why: string }
   | { readonly kind: 'RecordFailure'; readonly id: string; readonly message: string }
+  /** The server is seen to be rebuilt, after a rebuild was asked for: that one has begun. */
+  | { readonly kind: 'NoteRebuild'; readonly id: string; readonly number: number }
   // questions to the cloud
   | { readonly kind: 'AskById'; readonly id: string }
   | { readonly kind: 'AskByName'; readonly name: string }
@@ -76,6 +78,8 @@ export function describeStep(step: Step): string {
       return `confirm the resize of server ${step.id}`;
     case 'Resize':
       return `resize server ${step.id}: ${step.detail}`;
+    case 'NoteRebuild':
+      return `note that server ${step.id} is rebuilt, for spec.rebuilds ${step.number}`;
     case 'Rebuild':
       return `rebuild server ${step.id} from image ${step.imageId}, for spec.rebuilds ${step.number}`;
     case 'Rename':

@@ -155,6 +155,12 @@ const CASES: readonly Case[] = [
     steps: ['Rebuild'],
   },
   {
+    reason: 'a rebuild without an answer that is seen to go on has begun',
+    given: { spec: { rebuilds: 1 }, status: { ...BOUND, rebuild: { number: 1, at: at(-2).toISOString() } } },
+    seen: seen(present({ state: 'Rebuilding' })),
+    steps: ['NoteRebuild'],
+  },
+  {
     reason: 'what is protected is not rebuilt',
     given: { spec: { rebuilds: 1, protected: true }, status: BOUND },
     seen: seen(present()),
