@@ -66,6 +66,7 @@ export const assignmentStatusSchema = z.strictObject({
   id: z.string().max(255).optional().describe("The server's id in the cloud when it was bound."),
   addresses: virtualMachineStatusSchema.shape.addresses,
   place: z.int().min(1).optional().describe('While it waits: its place among those that wait for the same machines. 1 is next.'),
+  waitingSince: time.optional().describe('While it waits: since when, to the millisecond.'),
   boundAt: time.optional().describe('When the present machine was bound.'),
   firstBoundAt: time.optional(),
   expiresAt: time.optional().describe('When it ends, by ttl or idleTimeout, as far as is known.'),

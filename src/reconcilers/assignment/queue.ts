@@ -27,8 +27,8 @@ export type Served =
   | { readonly kind: 'waits'; readonly place: number; readonly quota?: string };
 
 /**
- * Who is offered which machine: by priority, then age, then in the order given, each the first machine that it may take. Pure, and the same
- * for all who ask: so that many may claim at once, each its own. The claim itself decides.
+ * Who is offered which machine: by priority, then age, each the first machine that it may take. Pure, and the same for all who ask, in
+ * whatever order they know of things: so that many may claim at once, each its own. The claim itself decides.
  *
  * @param waiting all of one namespace that wait.
  * @returns by the uid of the assignment.
@@ -69,7 +69,12 @@ export function mayTake({ assignment, pools }: Waiting, { vm, pool }: Pick<FreeM
 function byTurn({ assignment: a }: Waiting, { assignment: b }: Waiting): number {
   const priority = (b.spec.priority ?? 0) - (a.spec.priority ?? 0);
   if (priority !== 0) return priority;
-  return Date.parse(a.metadata.creationTimestamp) - Date.parse(b.metadata.creationTimestamp);
+  return ageOf(a) < ageOf(b) ? -1 : 1;
+}
+
+/** Creation is told to the second only. What began to wait within one second comes in the order in which it began to. */
+function ageOf({ metadata, status }: Assignment): string {
+  return `${metadata.creationTimestamp} ${status?.waitingSince ?? '~'} ${metadata.uid}`;
 }
 
 /** Current ones first, and of these the one that has run for longest: it has shown that it does. */

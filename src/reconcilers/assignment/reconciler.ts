@@ -130,7 +130,7 @@ export class AssignmentReconciler implements Reconciler {
         return this.#write(pass, this.#withConditions({ metadata: pass.assignment.metadata, status: lost }, made.conditions));
       }
       case 'End': {
-        const { place: _place, ...rest } = pass.assignment.status ?? {};
+        const { place: _place, waitingSince: _since, ...rest } = pass.assignment.status ?? {};
         return this.#write(pass, { ...rest, ended: { at: this.#now(), why: step.why } });
       }
     }
@@ -138,7 +138,7 @@ export class AssignmentReconciler implements Reconciler {
 
   /** The status of one that was given a machine. It says at once that it is bound: nobody shall have to wait for another write. */
   #bound({ metadata, spec, status }: Assignment, vm: VirtualMachine, epoch: number, why: string | undefined): AssignmentStatus {
-    const { place: _place, id: lastId, addresses: _addresses, ...before } = status ?? {};
+    const { place: _place, waitingSince: _since, id: lastId, addresses: _addresses, ...before } = status ?? {};
     const now = this.#now();
     const from = before.virtualMachine?.name;
     const said: ProposedCondition = {
@@ -167,14 +167,14 @@ export class AssignmentReconciler implements Reconciler {
 
   async #finish(pass: Pass, made: Plan, { bound, activeAt }: Observation): Promise<Outcome> {
     const { assignment } = pass;
-    const { place: _place, expiresAt: _expires, ...known } = assignment.status ?? {};
+    const { place: _place, expiresAt: _expires, waitingSince = this.#now(), ...known } = assignment.status ?? {};
     const ends = assignment.metadata.deletionTimestamp || known.ended ? undefined : expiryOf(assignment, activeAt);
     const addresses =
       known.virtualMachine && bound?.vm.metadata.uid === known.virtualMachine.uid ? bound.vm.status?.addresses : undefined;
     const status = {
       ...known,
       ...(addresses === undefined ? {} : { addresses }),
-      ...(made.place === undefined ? {} : { place: made.place }),
+      ...(made.place === undefined ? {} : { place: made.place, waitingSince }),
       ...(ends ? { expiresAt: ends.at.toISOString() } : {}),
       ...(activeAt ? { activeAt: activeAt.toISOString() } : {}),
     };

@@ -13,14 +13,21 @@ const free = (
   pool,
   outdated: more.outdated ?? false,
 });
+let made = 0;
+/** One that is younger than those before, if nothing else is said. */
 const wants = (
   name: string,
   pools: readonly string[] | undefined,
   spec: Partial<AssignmentSpec> = {},
-  at = '00:00:00',
+  at = `00:00:${String(made++ % 60).padStart(2, '0')}`,
 ): Waiting => ({
   assignment: assignment(name, spec, {}, { creationTimestamp: `2026-01-01T${at}Z` }),
   pools: pools && new Set(pools),
+});
+
+const since = (name: string, at: string | undefined): Waiting => ({
+  assignment: assignment(name, {}, at === undefined ? {} : { waitingSince: `2026-01-01T${at}Z` }),
+  pools: new Set(['p']),
 });
 
 /** `alice: web-1`, `bob: 2nd`, `carol: 1st, quota of lab`. */
@@ -41,10 +48,10 @@ test.each([
     told: ['young: 1', 'old: a'],
   },
   {
-    reason: 'of those of one age, the one that came first',
-    waiting: [wants('first', ['p']), wants('second', ['p']), wants('third', ['p'])],
+    reason: 'of those of one second, the one that has waited for longest; who has just come, last',
+    waiting: [since('third', undefined), since('second', '00:00:00.200'), since('first', '00:00:00.100')],
     machines: [free('a', 'p')],
-    told: ['first: a', 'second: 1', 'third: 2'],
+    told: ['third: 2', 'second: 1', 'first: a'],
   },
   {
     reason: 'priority goes before age',
@@ -145,6 +152,8 @@ test('nobody is offered what another is offered, or may not take; nobody is pass
         // What somebody behind in the queue was given is nothing that this one could have had.
         for (const { vm } of later) expect(mayTake(one, machineOf(vm.metadata.name) ?? free('none'))).toBe(false);
       }
+      // Whoever asks, knowing of things in another order, is told the same.
+      expect(serve(waiting.toReversed(), stock.toReversed(), room)).toEqual(served);
       const unused = stock.filter(({ vm }) => !given.some((each) => each.vm === vm));
       const hungry = waiting.filter(({ assignment: { metadata } }) => served.get(metadata.uid)?.kind === 'waits');
       if (limit === null) for (const one of hungry) expect(unused.some((each) => mayTake(one, each))).toBe(false);
