@@ -213,6 +213,10 @@ export class Cache {
 
   /** Makes the cache what a list says, but for writes of our own that came after it. */
   #adopt(found: ReadonlyMap<string, Resource>, version: string): void {
+    // What waits for answers was told before the list: that a resource went since is in the list alone.
+    for (const { told } of this.#writes.values()) told.length = 0;
+    // What waits for answers was told before the list: that a resource went since is in the list alone.
+    for (const { told } of this.#writes.values()) told.length = 0;
     for (const [path, known] of [...this.#resources]) {
       const written = isLater(known.metadata.resourceVersion, version);
       if (!found.has(path) && !written) this.#replace(path, undefined, false);

@@ -102,9 +102,12 @@ export class FaultyStore implements Store {
     let late = 0;
     let ended: { readonly failure?: unknown } | undefined;
     let wake = () => undefined as undefined;
-    const deliver = (event: WatchEvent) => {
+    /** By path: what is on its way. A timer hands on the first: timers of one moment may fire in any order. */
+    const underWay = new Map<string, WatchEvent[]>();
+    const deliver = (path: string) => {
+      const event = underWay.get(path)?.shift();
       late--;
-      ready.push(event);
+      if (event) ready.push(event);
       wake();
     };
     const readAhead = async () => {
@@ -115,8 +118,9 @@ export class FaultyStore implements Store {
         const now = this.environment.now().getTime();
         const at = Math.max(now + delayOf(event), notBefore.get(path) ?? 0);
         notBefore.set(path, at);
+        underWay.set(path, [...(underWay.get(path) ?? []), event]);
         late++;
-        this.environment.after(at - now, () => deliver(event));
+        this.environment.after(at - now, () => deliver(path));
       }
     };
     readAhead().then(
