@@ -62,6 +62,11 @@ export const assignmentStatusSchema = z.strictObject({
     .optional()
     .describe('The VirtualMachine that it has: bound only while that one names this assignment and this epoch too.'),
   epoch: z.int().min(1).optional().describe('Raised each time a machine is bound.'),
+  skipped: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('The last epoch that a machine was claimed for and then not handed out: nothing is bound for it any more.'),
   cloud: z.string().max(253).optional(),
   id: z.string().max(255).optional().describe("The server's id in the cloud when it was bound."),
   addresses: virtualMachineStatusSchema.shape.addresses,

@@ -32,6 +32,8 @@ export interface Observation {
   readonly claims: readonly Held[];
   /** The machine that the status names, if its record is there, whether it still claims this assignment or not. */
   readonly bound: Held | undefined;
+  /** True if `bound` was read from the store in this very reconcile: the caches of two kinds may be of different times. */
+  readonly confirmed: boolean;
   /** What the queue offers. Undefined: it does not stand in the queue. */
   readonly served: Served | undefined;
   readonly obstacle: Obstacle | undefined;

@@ -23,6 +23,10 @@ export type Step =
   | { readonly kind: 'Bind'; readonly vm: VirtualMachine; readonly epoch: number; readonly why?: string }
   /** Takes the machine out of the status: from now on it is not handed out. MUST come before it goes back. */
   | { readonly kind: 'Lose'; readonly name: string; readonly why: string }
+  /** Gives up an epoch that a machine was claimed for. MUST come before its claim is taken back: nobody can bind for it after that. */
+  | { readonly kind: 'Skip'; readonly epoch: number; readonly why: string }
+  /** Reads the machine that the status names from the store. */
+  | { readonly kind: 'Look'; readonly name: string }
   | { readonly kind: 'GiveBack'; readonly vm: VirtualMachine; readonly how: Reclaim }
   | { readonly kind: 'End'; readonly why: string };
 
@@ -42,7 +46,8 @@ export interface Plan {
  *
  * The order that keeps a machine to one: the claim, written into a machine that bears none (compare and set); the inventory told, where
  * there is one; then the machine into the status (compare and set). A machine is handed out only while both records say so with the same
- * epoch. It goes back in the other order: out of the status first. A claim that the status does not acknowledge is taken back, whoever made it.
+ * epoch. It goes back in the other order: out of the status, or the epoch given up, first. A claim that the status does not acknowledge is
+ * taken back, whoever made it. So it holds with several controllers at once, whatever of the two records each has seen.
  */
 export function plan(assignment: Assignment, observation: Observation, now: Date): Plan {
   const { metadata, spec, status = {} } = assignment;
@@ -52,6 +57,8 @@ export function plan(assignment: Assignment, observation: Observation, now: Date
 
   const failure = failureOf(status, observation.bound);
   const { bound, served } = observation;
+  if (failure && status.virtualMachine && !observation.confirmed)
+    return working(failure.reason, [{ kind: 'Look', name: status.virtualMachine.name }]);
   // One that is faulty beyond dispute is kept while another is at hand, and no longer: it may take the very room that another needs.
   const useless = failure && (failure.lost || (!failure.disputed && served?.kind !== 'offered'));
   if (useless && spec.onFailure !== 'Hold' && status.virtualMachine)
@@ -103,7 +110,7 @@ function planBound(user: string, { vm, holder }: Held): Plan {
 function planUnbound(assignment: Assignment, observation: Observation, failure: Failure | undefined): Plan {
   const { metadata, status = {} } = assignment;
   const { served, obstacle, soonest } = observation;
-  const epoch = (status.epoch ?? 0) + 1;
+  const epoch = lastEpoch(status) + 1;
   const [claim] = observation.claims.filter((held) => isAhead(held, status) && !held.vm.metadata.deletionTimestamp);
   if (claim) return planClaimed(assignment, claim, failure);
   if (obstacle) return { ...stalled(obstacle.reason, obstacle.message), ...(soonest ? { until: soonest } : {}) };
@@ -125,18 +132,16 @@ function planClaimed(assignment: Assignment, held: Held, failure: Failure | unde
   const { vm, verdict, holder } = held;
   const { user } = assignment.spec;
   const epoch = vm.spec.claimRef?.epoch ?? 1;
-  const unfit: Step = { kind: 'GiveBack', vm, how: { kind: 'Clear' } };
-  if (verdict.kind !== 'sound') {
-    const toTell = holder.kind === 'user' && holder.user === user && !held.released;
-    return working('Claiming', toTell ? [{ kind: 'TellReleased', vm }, unfit] : [unfit]);
-  }
+  const unfit = (why: string) =>
+    working('Claiming', [{ kind: 'Skip', epoch, why: `VirtualMachine ${vm.metadata.name}: ${why}` }]);
+  if (verdict.kind !== 'sound') return unfit(verdict.why);
   switch (holder.kind) {
     case 'unknown':
       return progressing('InventoryUnknown', `VirtualMachine ${vm.metadata.name} is claimed; ${holder.why}`);
     case 'nobody':
       return working('Claiming', [{ kind: 'TellAssigned', vm }]);
     case 'user':
-      if (holder.user !== user) return working('Claiming', [unfit]);
+      if (holder.user !== user) return unfit(`the inventory says that "${holder.user}" has it`);
   }
   return working('Binding', [{ kind: 'Bind', vm, epoch, ...(failure ? { why: failure.why } : {}) }]);
 }
@@ -161,11 +166,16 @@ function planEnd(assignment: Assignment, observation: Observation): Plan {
 /** What goes back while the assignment stands: claims that its status does not acknowledge. */
 function returnStrays(assignment: Assignment, { claims }: Observation) {
   const { status = {} } = assignment;
-  // Of claims for the next epoch one can be used; more are made only by several controllers at once.
-  const [usable] = claims.filter((held) => isAhead(held, status));
+  const [first, second] = claims.filter((held) => isAhead(held, status));
+  // Only several controllers at once claim two. Which of them will be bound is not known, so neither is.
+  if (first && second) {
+    const epoch = Math.max(...claims.map(({ vm }) => vm.spec.claimRef?.epoch ?? 0));
+    const why = `${first.vm.metadata.name} and ${second.vm.metadata.name} were claimed at once`;
+    return { steps: [{ kind: 'Skip', epoch, why } satisfies Step], disputes: [] };
+  }
   return giveBackAll(
     assignment,
-    claims.filter((held) => held !== usable && !isCurrent(held, status)),
+    claims.filter((held) => held !== first && !isCurrent(held, status)),
   );
 }
 
@@ -176,9 +186,11 @@ function giveBackAll(assignment: Assignment, claims: readonly Held[]): { steps: 
   for (const held of claims) {
     const { vm, verdict, outdated, policy, holder, released } = held;
     if (vm.metadata.deletionTimestamp) continue;
-    const used =
-      !isAhead(held, status) && !serverChanged(vm, status.move?.from === vm.metadata.name ? status.move.id : undefined);
-    const how = planReclaim(policy, { verdict, outdated, used });
+    const handedOut = !isAhead(held, status) && vm.spec.claimRef?.epoch !== status.skipped;
+    const used = handedOut && !serverChanged(vm, status.move?.from === vm.metadata.name ? status.move.id : undefined);
+    const others = holder.kind === 'user' && holder.user !== spec.user;
+    // What the inventory says another has is not ours to destroy.
+    const how: Reclaim = others ? { kind: 'Clear' } : planReclaim(policy, { verdict, outdated, used });
     if (how.kind === 'Hold') {
       disputes.push(`VirtualMachine ${vm.metadata.name} is not given back: ${how.why}`);
       continue;
@@ -198,7 +210,12 @@ function isCurrent({ vm }: Held, { virtualMachine, epoch }: AssignmentStatus): b
 
 /** True for a claim that no status has acknowledged yet: nobody was ever given that machine by it. */
 function isAhead({ vm, claimed }: Held, status: AssignmentStatus): boolean {
-  return claimed && (vm.spec.claimRef?.epoch ?? 0) > (status.epoch ?? 0);
+  return claimed && (vm.spec.claimRef?.epoch ?? 0) > lastEpoch(status);
+}
+
+/** The last epoch that was bound or given up. */
+export function lastEpoch({ epoch = 0, skipped = 0 }: AssignmentStatus): number {
+  return Math.max(epoch, skipped);
 }
 
 /** The step as a sentence, for conditions and events. */
@@ -218,6 +235,10 @@ export function describeStep(step: Step): string {
       return step.why === undefined
         ? `give VirtualMachine ${step.vm.metadata.name}`
         : `give VirtualMachine ${step.vm.metadata.name} instead: ${step.why}`;
+    case 'Skip':
+      return `give up epoch ${step.epoch}: ${step.why}`;
+    case 'Look':
+      return `read VirtualMachine ${step.name} from the store`;
     case 'Lose':
       return `forget VirtualMachine ${step.name}: ${step.why}`;
     case 'GiveBack':

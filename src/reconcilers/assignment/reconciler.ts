@@ -10,6 +10,7 @@ import { formatKey, keyOf, type Resource, type ResourceKey } from '../../resourc
 import { sameJson } from '../../resources/same-json.js';
 import { validate } from '../../resources/validate.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import type { Store } from '../../store/store.js';
 import { invalidSpec } from '../invalid-spec.js';
 import type { InventoryPort } from '../inventory/view.js';
 import { reclaim } from '../pool/reclaim.js';
@@ -29,6 +30,7 @@ const LONGEST_TEXT = 2048;
 /** What the reconciler of assignments works with. */
 export interface AssignmentTools {
   readonly records: Records;
+  readonly store: Pick<Store, 'get'>;
   readonly stock: Stock;
   readonly inventories: InventoryPort;
   readonly events: Pick<Recorder, 'record'>;
@@ -42,6 +44,8 @@ interface Pass {
   /** Their inventory was told that nobody has them. */
   readonly released: Set<string>;
   readonly deleted: Set<string>;
+  /** The machine that the status names, as the store has it; undefined: not looked at. */
+  read?: { readonly resource: Resource | undefined };
 }
 
 /** Gives one machine to one assignment, another when that fails, and takes it back in the end. */
@@ -75,7 +79,7 @@ export class AssignmentReconciler implements Reconciler {
     }
   }
 
-  #observe({ assignment, released, deleted }: Pass): Observation {
+  #observe({ assignment, released, deleted, read }: Pass): Observation {
     const { records, stock, inventories } = this.tools;
     const { metadata, status } = assignment;
     const held = (resource: Resource | undefined): Held[] => {
@@ -85,12 +89,13 @@ export class AssignmentReconciler implements Reconciler {
     };
     const claims = records.virtualMachinesClaimedBy(metadata.uid).flatMap(held);
     const name = status?.virtualMachine?.name;
-    const [bound] = held(
-      name === undefined ? undefined : records.get({ kind: 'VirtualMachine', namespace: metadata.namespace ?? '', name }),
-    );
+    const seen = () =>
+      name === undefined ? undefined : records.get({ kind: 'VirtualMachine', namespace: metadata.namespace ?? '', name });
+    const [bound] = held(read ? read.resource : seen());
     return {
       claims: claims.toSorted((a, b) => (a.vm.metadata.name < b.vm.metadata.name ? -1 : 1)),
       bound,
+      confirmed: read !== undefined,
       served: stock.served(assignment),
       obstacle: stock.obstacle(assignment),
       activeAt: activityOf(assignment, bound && inventories.view(bound.vm).activeAt),
@@ -118,13 +123,22 @@ export class AssignmentReconciler implements Reconciler {
         await inventories.release(step.vm, signal);
         pass.released.add(step.vm.metadata.uid);
         return;
+      case 'Skip':
+        return this.#write(pass, { ...pass.assignment.status, skipped: step.epoch });
+      case 'Look': {
+        const { namespace = '' } = pass.assignment.metadata;
+        pass.read = { resource: await this.tools.store.get({ kind: 'VirtualMachine', namespace, name: step.name }) };
+        return;
+      }
       case 'GiveBack':
         await reclaim(step.vm, step.how, spec.user, records);
         if (step.how.kind === 'Delete') pass.deleted.add(step.vm.metadata.uid);
         return;
       case 'Bind':
+        delete pass.read;
         return this.#write(pass, this.#bound(pass.assignment, step.vm, step.epoch, step.why));
       case 'Lose': {
+        delete pass.read;
         const { virtualMachine: _gone, id, addresses: _addresses, boundAt: _at, ...rest } = pass.assignment.status ?? {};
         const lost = { ...rest, move: this.#move(step.name, id, step.why) };
         return this.#write(pass, this.#withConditions({ metadata: pass.assignment.metadata, status: lost }, made.conditions));

@@ -14,6 +14,7 @@ import { readVirtualMachine } from '../virtual-machine/input.js';
 import { failureOf } from './failure.js';
 import { readAssignment } from './input.js';
 import type { Held, Obstacle } from './observation.js';
+import { lastEpoch } from './plan.js';
 import { type FreeMachine, mayTake, type Served, serve, type Waiting } from './queue.js';
 
 /** What {@link Stock} is made from. */
@@ -212,7 +213,7 @@ export class Stock {
     const { metadata, spec, status = {} } = assignment;
     if (metadata.deletionTimestamp || status.ended) return false;
     const claims = this.tools.records.virtualMachinesClaimedBy(metadata.uid);
-    if (claims.some((resource) => (machineOf(resource)?.spec.claimRef?.epoch ?? 0) > (status.epoch ?? 0))) return false;
+    if (claims.some((resource) => (machineOf(resource)?.spec.claimRef?.epoch ?? 0) > lastEpoch(status))) return false;
     const { virtualMachine } = status;
     if (!virtualMachine) return true;
     if (spec.onFailure === 'Hold') return false;

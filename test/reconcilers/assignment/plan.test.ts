@@ -30,6 +30,7 @@ function seen(over: Partial<Observation> = {}): Observation {
   return {
     claims: [],
     bound: undefined,
+    confirmed: true,
     served: undefined,
     obstacle: undefined,
     activeAt: undefined,
@@ -84,14 +85,26 @@ const CASES: readonly Case[] = [
     ready: 'Binding',
   },
   {
-    reason: 'of two claims for one epoch the other goes back as it is',
+    reason: 'of two claims that were made at once neither is bound: the epoch is given up',
     seen: seen({ claims: [held(claimed(1)), held(claimed(1, 'web-2'))] }),
-    steps: ['GiveBack web-2 Clear'],
+    steps: ['Skip'],
+  },
+  {
+    reason: 'then both go back as they are: nobody can have bound them',
+    status: { skipped: 1 },
+    seen: seen({ claims: [held(claimed(1)), held(claimed(1, 'web-2'))] }),
+    steps: ['GiveBack web-1 Clear', 'GiveBack web-2 Clear'],
+  },
+  {
+    reason: 'and the next claim is for the next epoch',
+    status: { skipped: 1 },
+    seen: seen({ claims: [held(claimed(2))] }),
+    steps: ['Bind web-1'],
   },
   {
     reason: 'a machine that broke between claim and binding goes back',
     seen: seen({ claims: [held(claimed(1), { verdict: faulty })] }),
-    steps: ['GiveBack web-1 Clear'],
+    steps: ['Skip'],
   },
   {
     reason: 'where there is an inventory it is told before the machine is handed out',
@@ -106,6 +119,15 @@ const CASES: readonly Case[] = [
   {
     reason: 'a machine that somebody else has by the inventory goes back',
     seen: seen({ claims: [held(claimed(1), { holder: { kind: 'user', user: 'bob' } })] }),
+    steps: ['Skip'],
+  },
+  {
+    reason: 'and is not destroyed, whatever was declared',
+    status: { epoch: 2, virtualMachine: { name: 'web-2', uid: 'uid-web-2' }, id: 's-web-2' },
+    seen: seen({
+      claims: [held(claimed(1), { holder: { kind: 'user', user: 'bob' }, policy: 'Delete' }), held(claimed(2, 'web-2'))],
+      bound: held(claimed(2, 'web-2')),
+    }),
     steps: ['GiveBack web-1 Clear'],
   },
   {
@@ -146,6 +168,12 @@ const CASES: readonly Case[] = [
     conflict: true,
   },
   // losing
+  {
+    reason: 'what looks lost is looked at in the store first: caches of two kinds are not of one time',
+    status: BOUND,
+    seen: seen({ ...withMachine({}, { ...claimed(1), status: { id: 's-new' } }), served: offered(), confirmed: false }),
+    steps: ['Look web-1'],
+  },
   {
     reason: 'a machine whose server is another one now is handed out no more',
     status: BOUND,
