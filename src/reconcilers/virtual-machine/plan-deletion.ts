@@ -41,6 +41,10 @@ export function planDeletion(vm: VirtualMachine, observation: Observation): Plan
     const disowned = present.filter((server) => isAlive(server) && server.owner).map(({ id }): Step => ({ kind: 'Disown', id }));
     return steps('Orphaning', [...disowned, { kind: 'RemoveFinalizer' }]);
   }
+  const { id, ledger } = vm.status ?? {};
+  // Its answer was lost to the deletion: with the server in the record, the attempt is known to bring no other, and is not waited out.
+  const answer = id === undefined && ledger ? owned.find(({ owner }) => owner?.attempt === ledger.token) : undefined;
+  if (answer) return steps('Deleting', [{ kind: 'Bind', id: answer.id, adopted: false }]);
   const doomed = [...present, ...(observation.askedByName ?? [])].filter(isAlive);
   if (doomed.length > 0)
     return steps(

@@ -8,13 +8,16 @@ import { Dispatcher } from './dispatcher.js';
 import { Nova, type NovaServer } from './nova.js';
 import { AUTH_URL, DEMO } from './openstack.js';
 
-const metadata = z.looseObject({ name: z.string(), uid: z.string(), generation: z.number() });
-const machineSchema = z.object({ metadata, status: virtualMachineStatusSchema.default({}) });
-const cloudSchema = z.object({ metadata, status: cloudStatusSchema.default({}) });
+/** What every resource has. */
+export const metadataSchema = z.looseObject({ name: z.string(), uid: z.string(), generation: z.number() });
+const machineSchema = z.object({ metadata: metadataSchema, status: virtualMachineStatusSchema.default({}) });
+const cloudSchema = z.object({ metadata: metadataSchema, status: cloudStatusSchema.default({}) });
 const listSchema = z.object({ items: z.array(machineSchema) });
 
 /** A VirtualMachine as kubectl shows it. */
 export type Machine = z.infer<typeof machineSchema>;
+
+type Conditions = Machine['status']['conditions'];
 
 /** A resource as it is applied. */
 export type Manifest = Readonly<Record<string, unknown>>;
@@ -23,7 +26,7 @@ export type Manifest = Readonly<Record<string, unknown>>;
 export const PATIENCE_MS = 60_000;
 
 /** Between two looks: kubectl takes a tenth of a second of a core for each. */
-const LOOK_EVERY_MS = 500;
+export const LOOK_EVERY_MS = 500;
 
 /** The Secret with which the suites log in. */
 export function secret(name: string, password: string = DEMO.password): Manifest {
@@ -195,6 +198,6 @@ export class Lab {
 }
 
 /** A resource's condition of that type. */
-export function conditionOf({ status }: Machine | z.infer<typeof cloudSchema>, type: string) {
+export function conditionOf({ status }: { readonly status: { readonly conditions?: Conditions } }, type: string) {
   return status.conditions?.find((condition) => condition.type === type);
 }

@@ -19,6 +19,7 @@ const serverSchema = z
 export type NovaServer = z.infer<typeof serverSchema>;
 
 const pageSchema = z.object({ servers: z.array(serverSchema) });
+const actionsSchema = z.object({ instanceActions: z.array(z.object({ action: z.string() })) });
 const catalogSchema = z.object({
   token: z.object({
     catalog: z.array(z.object({ type: z.string(), endpoints: z.array(z.object({ interface: z.string(), url: z.string() })) })),
@@ -63,6 +64,12 @@ export class Nova {
   /** Deletes a server; one that is gone is gone. */
   async delete(id: string): Promise<void> {
     await this.call('DELETE', `/servers/${id}`, undefined, [404]);
+  }
+
+  /** What was done with a server, such as `create` and `rebuild`, newest first. */
+  async actions(id: string): Promise<string[]> {
+    const response = await this.call('GET', `/servers/${id}/os-instance-actions`);
+    return actionsSchema.parse(await response.json()).instanceActions.map(({ action }) => action);
   }
 
   /** Calls Nova. @throws with its words on any status of failure that is not `allowed`. */

@@ -380,6 +380,18 @@ describe('deletion', () => {
     await rig.until('the record is gone', () => rig.find(VM, 'web-1') === undefined, 60_000);
   });
 
+  test('while its server is asked for takes that with it, and waits no longer than until it is gone', async () => {
+    const gate = rig.cloud.hold('createServer');
+    await atWork();
+    await rig.declare('web-1');
+    await rig.until('its server is asked for', () => rig.cloud.calls.includes('createServer web-1'), 5_000);
+    await rig.remove(VM, 'web-1');
+    gate.open();
+    await rig.until('its deletion is asked for', () => rig.cloud.calls.includes('deleteServer s1'), 5_000);
+    rig.cloud.remove('s1');
+    await rig.until('the record is gone', () => rig.find(VM, 'web-1') === undefined, 5_000);
+  });
+
   test('with deletionPolicy Orphan leaves the server, without our tag, and nobody deletes it later', async () => {
     await rig.withReadyMachine('web-1', { deletionPolicy: 'Orphan' });
     await rig.edit('Cloud', 'lab', { orphans: { gracePeriod: '1s' } });

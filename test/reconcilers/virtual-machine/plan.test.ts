@@ -639,6 +639,18 @@ const CASES: readonly Case[] = [
     ready: 'OutcomeUnknown',
   },
   {
+    reason: 'one whose server is seen is known to bring no other: that is noted before the server goes',
+    given: { meta: { deletionTimestamp: 'x' }, status: { ledger: LEDGER } },
+    seen: seen({ owned: [server()] }),
+    steps: ['Bind'],
+  },
+  {
+    reason: 'a server of an earlier attempt says nothing of an open one',
+    given: { meta: { deletionTimestamp: 'x' }, status: { ledger: LEDGER } },
+    seen: seen({ owned: [server({ owner: { installation: INSTALLATION, uid: UID, attempt: 'token-0' } })] }),
+    steps: ['Delete'],
+  },
+  {
     reason: 'a settled one is asked for by name',
     given: { meta: { deletionTimestamp: 'x' }, status: { ledger: { ...LEDGER, at: at(-60).toISOString() } } },
     seen: seen(),
