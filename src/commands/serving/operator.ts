@@ -14,8 +14,8 @@ import type { Running } from './shutdown.js';
 
 /**
  * Starts all that `dispatcher serve` is on the Kubernetes plane: the reconcilers over the cluster's API server, one of all replicas
- * working at a time, and the plain-HTTP door, on which API v1 acts with the rights of who asks. What was started is closed again if a later part fails. `ended` never settles: an API
- * server that is away is waited for.
+ * working at a time, and the plain-HTTP door, on which API v1 acts with the rights of who asks. What was started is closed again if a later
+ * part fails. `ended` never settles: an API server that is away is waited for.
  * @throws ConfigError if it is not known where the API server is; StoreError or what a part throws: each message says what to do.
  */
 export function startOperator(config: ServeConfig, environment: Environment, log: Logger): Promise<Running> {
