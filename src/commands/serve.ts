@@ -7,7 +7,8 @@ import { startServer } from './serving/server.js';
 import { runUntilStopped } from './serving/shutdown.js';
 
 const HELP = `
-With --plane kubernetes it serves no API of its own: declare with kubectl in the cluster, where manifests/crds are installed.
+With --plane kubernetes it is an operator: declare with kubectl in the cluster, where manifests/crds are installed. Of the APIs it
+serves v1, for tokens of the cluster.
 
 SIGTERM or SIGINT drains: it takes no more requests, finishes the step in hand, gives its leases up, stops the embedded
 PostgreSQL, and exits 0 within 25 seconds. A second one ends it at once, which loses nothing.

@@ -3,6 +3,7 @@ export const STORE_ERRORS = {
   NotFound: { httpStatus: 404, advice: 'check the name and namespace' },
   AlreadyExists: { httpStatus: 409, advice: 'update the resource that is there, or choose another name' },
   Conflict: { httpStatus: 409, advice: 'read the resource again and apply the change to what it says now' },
+  Unauthorized: { httpStatus: 401, advice: 'get a new token from the cluster' },
   Forbidden: { httpStatus: 403, advice: 'wait until the deletion in progress has ended, or grant the right that is named' },
   Invalid: { httpStatus: 400, advice: 'correct the request' },
   Expired: { httpStatus: 410, advice: 'list again and watch from the version of that list' },

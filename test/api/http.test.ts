@@ -5,7 +5,6 @@ import { Counter, Registry } from 'prom-client';
 import request from 'supertest';
 import { type PlainHttpOptions, plainHttp } from '../../src/api/http.js';
 import { serveHttp } from '../../src/api/serve.js';
-import { withoutV1 } from '../../src/api/v1/app.js';
 import { systemEnvironment } from '../../src/environment.js';
 
 function app(options: Partial<PlainHttpOptions> = {}) {
@@ -17,7 +16,7 @@ function app(options: Partial<PlainHttpOptions> = {}) {
     log: pino({ level: 'silent' }),
     version: '0.0.0-test',
     environment: systemEnvironment,
-    v1: withoutV1(),
+    v1: express(),
     ...options,
   });
 }
@@ -56,14 +55,6 @@ test('/metrics is what the registry holds', async () => {
   const { headers, text } = await request(app({ metrics })).get('/metrics');
   expect(headers['content-type']).toBe(metrics.contentType);
   expect(text).toContain('things_total 3');
-});
-
-test.each(['/api/v1', '/api/v1/nodes/default'])('%s says that there is none where there are no users', async (path) => {
-  const { status, body } = await request(app()).get(path);
-  expect({ status, body }).toMatchObject({
-    status: 501,
-    body: { status: 'error', status_code: 501, message: expect.stringContaining('Postgres plane only') },
-  });
 });
 
 describe('/api/v2', () => {

@@ -7,6 +7,7 @@ import { plainHttp } from '../../src/api/http.js';
 import { serveHttp } from '../../src/api/serve.js';
 import { type V1Options, v1Api } from '../../src/api/v1/app.js';
 import { currentCondition } from '../../src/api/v1/declared.js';
+import { ownCallers } from '../../src/api/v1/own-callers.js';
 import type { Knobs } from '../../src/clouds/simulator/knobs.js';
 import { cloudReader } from '../../src/commands/serving/cloud-reader.js';
 import { driverFactory } from '../../src/commands/serving/drivers.js';
@@ -61,7 +62,10 @@ export interface ServedV1World extends V1World {
 }
 
 /** v1 at its door, over a dispatcher at work in this process: PostgreSQL, and a quick simulated cloud. */
-export async function v1World(options: Partial<V1Options> = {}, knobs: Partial<Knobs> = {}): Promise<ServedV1World> {
+export async function v1World(
+  { open = false, ...options }: Partial<V1Options> & { readonly open?: boolean } = {},
+  knobs: Partial<Knobs> = {},
+): Promise<ServedV1World> {
   const environment = systemEnvironment;
   const [database, simulator] = await Promise.all([makeDatabase(), simulate(knobs)]);
   const store = await database.open();
@@ -81,7 +85,7 @@ export async function v1World(options: Partial<V1Options> = {}, knobs: Partial<K
   const resourceApiUrl = () => 'https://127.0.0.1:5443';
   const clouds = cloudReader((cloud) => dispatcher.connection(cloud));
   const common = { log: silentLog, version: '0.0.0-test', environment, resourceApiUrl };
-  const v1 = v1Api({ ...common, store, tokens, login, clouds, open: false, ...options });
+  const v1 = v1Api({ ...common, callers: ownCallers({ store, tokens, environment, open }), login, clouds, ...options });
   const snapshot = async () => ({ virtualMachines: [], clouds: [] });
   const app = plainHttp({ ...common, checks: {}, metrics: new Registry(), snapshot, v1 });
   const server = await serveHttp(app, { host: '127.0.0.1', port: 0 });

@@ -37,6 +37,11 @@ export class Authenticator {
     if (authorization === undefined) return undefined;
     const token = /^Bearer +([A-Za-z0-9\-._~+/=]{1,4096})$/i.exec(authorization)?.[1];
     if (token === undefined) throw unauthorized('the Authorization header must be "Bearer TOKEN"');
+    return this.bearer(token);
+  }
+
+  /** Who bears a token. @throws ApiError Unauthorized for one that is not (or no longer) good. */
+  async bearer(token: string): Promise<User> {
     const digest = createHash('sha256').update(token).digest('base64');
     const now = this.environment.now().getTime();
     const known = this.#known.get(digest);

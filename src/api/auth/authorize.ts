@@ -56,15 +56,19 @@ export function rulesIn(user: User, namespace: string): readonly (Rule & { reado
 
 /** @throws ApiError Forbidden in the words of a Kubernetes API server. */
 export function authorize(user: User, access: Access): void {
-  if (mayDo(user, access)) return;
+  if (!mayDo(user, access)) throw forbidden(user.name, access);
+}
+
+/** A 403 in the words of a Kubernetes API server. */
+export function forbidden(user: string, access: Access): ApiError {
   const { verb, group, resource, subresource, name } = access;
   const namespace = namespaceOf(access);
   const what = group === '' ? resource : `${resource}.${group}`;
   const where = namespace === '' ? 'at the cluster scope' : `in the namespace "${namespace}"`;
   const whole = subresource === '' ? resource : `${resource}/${subresource}`;
-  throw new ApiError(
+  return new ApiError(
     'Forbidden',
-    `${what}${name === '' ? '' : ` "${name}"`} is forbidden: User "${user.name}" cannot ${verb} resource "${whole}" in API group "${group}" ${where}`,
+    `${what}${name === '' ? '' : ` "${name}"`} is forbidden: User "${user}" cannot ${verb} resource "${whole}" in API group "${group}" ${where}`,
   );
 }
 

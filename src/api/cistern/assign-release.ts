@@ -62,7 +62,7 @@ export const assignRelease: readonly Operation[] = [
 async function assign(call: Call, body: z.infer<typeof assignBody>): Promise<Reply<Done>> {
   const machine = await machineNamed(call, await cloudOf(call), body.hostname);
   const { namespace = '', name, uid } = machine.metadata;
-  call.acts.authorize('create', KIND, namespace);
+  await call.acts.authorize('create', KIND, namespace);
   const left = patience(call);
   const standing = (await assignmentsOf(call, machine)).find((each) => each.spec.user === body.user && lasts(each));
   const refusal = await whyNotGiven(call, machine, uid, standing?.metadata.uid);
@@ -70,7 +70,7 @@ async function assign(call: Call, body: z.infer<typeof assignBody>): Promise<Rep
   const spec = { user: body.user, application: body.vm_type, virtualMachineRef: { name }, onFailure: 'Hold' };
   const manifest = { metadata: { generateName: namePrefix(body.user), labels: { [LABEL]: 'true' } }, spec };
   const assignment = standing ?? (await call.acts.create(KIND, namespace, manifest));
-  const { store } = call.context;
+  const { store } = call.caller;
   const outcome = await waitFor(store, keyOf(assignment), left(), (now) => outcomeOf(call, assignment, machine, now));
   if (outcome && 'id' in outcome) {
     // It is answered when the list of nodes tells it too: who asks next is not to see a node that is nobody's.
@@ -89,10 +89,10 @@ function assigned(id_vm: string, uid: string): Reply<Done> {
 async function release(call: Call, body: z.infer<typeof releaseBody>): Promise<Reply<Done>> {
   const machine = await machineNamed(call, await cloudOf(call), body.hostname);
   const { namespace = '', uid } = machine.metadata;
-  call.acts.authorize('delete', KIND, namespace);
+  await call.acts.authorize('delete', KIND, namespace);
   for (const each of await assignmentsOf(call, machine)) await takeBack(call, each);
   const id_vm = nodeName(machine);
-  const free = await waitFor(call.context.store, keyOf(machine), patience(call)(), (now) =>
+  const free = await waitFor(call.caller.store, keyOf(machine), patience(call)(), (now) =>
     isGivenBack(now, uid) ? true : undefined,
   );
   if (!free) throw new V1Error(503, `Node ${id_vm} is released, and not given back yet`, 1);
@@ -121,8 +121,8 @@ async function machineNamed(call: Call, cloud: ServedCloud, asked: string): Prom
 }
 
 /** The assignments that have a machine, and those declared here that are to have it. */
-async function assignmentsOf({ context }: Call, { metadata }: VirtualMachine): Promise<Assignment[]> {
-  const { items } = await context.store.list(KIND, { namespace: metadata.namespace ?? '' });
+async function assignmentsOf({ caller }: Call, { metadata }: VirtualMachine): Promise<Assignment[]> {
+  const { items } = await caller.store.list(KIND, { namespace: metadata.namespace ?? '' });
   return items
     .flatMap((each) => asAssignment(each) ?? [])
     .filter((each) =>
@@ -150,8 +150,8 @@ function isGivenBack(now: Resource | undefined, uid: string): boolean {
   return machine !== undefined && machine.spec.claimRef === undefined && machine.status?.assignment === undefined;
 }
 
-async function whyWaiting({ context }: Call, assignment: Resource, machine: VirtualMachine): Promise<string> {
-  const now = await context.store.get(keyOf(assignment));
+async function whyWaiting({ caller }: Call, assignment: Resource, machine: VirtualMachine): Promise<string> {
+  const now = await caller.store.get(keyOf(assignment));
   const said = now && currentCondition(now, 'Ready')?.message;
   return `Node ${nodeName(machine)} could not be assigned in time${said === undefined ? '' : `: ${said}`}`;
 }

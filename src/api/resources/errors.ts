@@ -81,6 +81,7 @@ const STORE_REASONS: Readonly<Record<StoreErrorCode, Reason>> = {
   NotFound: 'NotFound',
   AlreadyExists: 'AlreadyExists',
   Conflict: 'Conflict',
+  Unauthorized: 'Unauthorized',
   Forbidden: 'Forbidden',
   Invalid: 'BadRequest',
   Expired: 'Expired',

@@ -1,13 +1,12 @@
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import type { Logger } from 'pino';
-import type { TokenStore } from '../../store/tokens.js';
-import { Authenticator, type User } from '../auth/authenticate.js';
 import { originOf } from '../auth/origin.js';
 import { parseBody } from '../resources/body.js';
 import type { Mutation } from '../resources/call.js';
 import { ApiError } from '../resources/errors.js';
 import { Acts } from './acts.js';
+import type { Caller, Callers } from './callers.js';
 import { chooseCloud, servedCloud } from './clouds.js';
 import { renderV1Page } from './docs-page.js';
 import { envelopeOf, offSchema, toV1Error, V1Error } from './errors.js';
@@ -15,15 +14,14 @@ import { openApiOf } from './openapi.js';
 import type { Operation, V1Context } from './operation.js';
 import { type Route, routeOf } from './route.js';
 import { ROWS } from './rows.js';
-import { bearerOf, tokenOf } from './token.js';
+import { demandToken, tokenOf } from './token.js';
 
 /** What v1 is made from. */
 export interface V1Options extends Omit<V1Context, 'waitMs'> {
-  readonly tokens: Pick<TokenStore, 'find'>;
+  /** Who asks. Where it lets in who sends no token, only /test/* demands one. */
+  readonly callers: Callers;
   readonly log: Logger;
   readonly version: string;
-  /** True: only /test/* demands a token, and who sends none may do what an agent of the namespace default may. */
-  readonly open: boolean;
   /** Called after every attempt to change a declaration, whatever came of it. */
   readonly onMutation?: (mutation: Mutation) => void;
   /** How long a request waits for what it has declared, in milliseconds. Default 25 s. */
@@ -37,16 +35,13 @@ const BODY_LIMIT = 256 * 1024;
 /** Below the time after which common clients and proxies give up. */
 const WAIT_MS = 25_000;
 
-const NOBODY: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
-/** Who sends no token, with --v1-open. */
-const ANYBODY: User = { ...NOBODY, grants: [{ role: 'agent', namespaces: ['default'] }] };
-
 /**
  * API v1, the HTTP dialect of 2015, to be mounted at /api/v1: every row acts on declarations. On the event `drain` what waits is answered.
  * A URL may bear a token in its query: whoever logs requests of it must leave the query out.
  */
 export function v1Api(options: V1Options): express.Express {
-  const { version, open } = options;
+  const { version } = options;
+  const open = options.callers.anybody !== undefined;
   const document = openApiOf(ROWS, version, open);
   const page = renderV1Page(ROWS, version, open);
   const pages = express.Router();
@@ -57,13 +52,12 @@ export function v1Api(options: V1Options): express.Express {
 
 /** Rows of the dialect, to be mounted where they belong, behind `pages` that everybody may read. Otherwise as {@link v1Api}. */
 export function serveRows(rows: readonly Operation[], options: V1Options, pages = express.Router()): express.Express {
-  const { store, environment, log, open } = options;
+  const { callers, environment, log } = options;
   const app = express();
   app.disable('x-powered-by').disable('etag').set('query parser', false);
   const draining = new AbortController();
   app.once('drain', () => draining.abort());
   const context: V1Context = { ...options, waitMs: options.waitMs ?? WAIT_MS };
-  const authenticator = new Authenticator(options.tokens, environment);
 
   app.use((request, response, next) => {
     response.locals.origin = originOf(request, environment);
@@ -81,15 +75,15 @@ export function serveRows(rows: readonly Operation[], options: V1Options, pages 
     const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
     const { token, body } = tokenOf(request.headers, query, readJson(request));
     response.locals.bearsToken = token !== undefined;
-    const user = await userOf(operation, token);
+    const caller = await callerOf(operation, token, query);
     const { origin } = response.locals;
-    const clouds = async () => (await store.list('Cloud')).items.flatMap((each) => servedCloud(each) ?? []);
+    const clouds = async () => (await callers.clouds()).flatMap((each) => servedCloud(each) ?? []);
     const leaving = whenGone(response, draining.signal);
     const reply = await operation.run(
       {
         context,
-        user,
-        acts: new Acts(store, user, origin, options.onMutation),
+        caller,
+        acts: new Acts(caller, origin, options.onMutation),
         origin,
         parameters,
         query,
@@ -104,10 +98,10 @@ export function serveRows(rows: readonly Operation[], options: V1Options, pages 
     response.status(reply.code).json(reply.body);
   });
 
-  async function userOf({ access }: Operation, token: string | undefined): Promise<User> {
-    if (access === 'anybody') return NOBODY;
-    if (open && access === 'token' && token === undefined) return ANYBODY;
-    return bearerOf(token, authenticator);
+  async function callerOf({ access }: Operation, token: string | undefined, query: URLSearchParams): Promise<Caller> {
+    if (access === 'anybody') return callers.nobody;
+    if (callers.anybody && access === 'token' && token === undefined) return callers.anybody;
+    return callers.bearer(demandToken(token), query);
   }
 
   const limiter = rateLimit({
@@ -134,15 +128,6 @@ export function serveRows(rows: readonly Operation[], options: V1Options, pages 
     if (failure.code === 413) response.set('Connection', 'close');
     response.status(failure.code).json(envelopeOf(failure));
   });
-  return app;
-}
-
-/** What stands at /api/v1 where there are no users that could log in. */
-export function withoutV1(): express.Express {
-  const app = express();
-  app.disable('x-powered-by').disable('etag');
-  const failure = new V1Error(501, 'API v1 is served on the Postgres plane only: here, declare with kubectl');
-  app.use((_request, response) => void response.status(failure.code).json(envelopeOf(failure)));
   return app;
 }
 

@@ -81,8 +81,8 @@ async function assign(call: Call, body: z.infer<typeof assignBody>): Promise<Rep
   const cloud = await call.cloud();
   const { user, vm_type: application } = body;
   const named = (body.node ?? body.hostname) ? await findMachine(call, cloud, body) : undefined;
-  const namespace = named?.metadata.namespace ?? namespaceFor(call, 'create', KIND);
-  call.acts.authorize('create', KIND, namespace);
+  const namespace = named?.metadata.namespace ?? (await namespaceFor(call, 'create', KIND));
+  await call.acts.authorize('create', KIND, namespace);
   const refusal = named && (await whyNotGiven(call, named, named.metadata.uid));
   if (refusal !== undefined) throw new V1Error(409, refusal);
   const stock = named ? undefined : await stockFor(call, cloud, namespace, application);
@@ -102,7 +102,7 @@ async function assign(call: Call, body: z.infer<typeof assignBody>): Promise<Rep
     return assigned(nodeName(free), free.metadata.uid);
   }
   const assignment = await call.acts.create(KIND, namespace, manifest);
-  const { store } = call.context;
+  const { store } = call.caller;
   const outcome = await waitFor(store, keyOf(assignment), { ...call.context, gone: call.gone }, (now) =>
     outcomeOf(call, assignment, named, now),
   );
@@ -135,7 +135,7 @@ export async function outcomeOf(
   const stalled = currentCondition(now, 'Stalled');
   if (stalled?.status === 'True') return { remove: true, message: `${stalled.reason}: ${stalled.message}` };
   if (!named) return undefined;
-  const resource = await call.context.store.get(keyOf(named));
+  const resource = await call.caller.store.get(keyOf(named));
   const refusal = await whyNotGiven(call, resource && asMachine(resource), named.metadata.uid, uid);
   return refusal === undefined ? undefined : { remove: true, message: refusal };
 }
@@ -156,7 +156,7 @@ export async function whyNotGiven(
   if (isFaulty(machine)) return `${what} is faulty`;
   const claim = machine.spec.claimRef;
   if (!claim || claim.uid === own) return undefined;
-  const holder = await call.context.store.get({ kind: KIND, namespace: machine.metadata.namespace ?? '', name: claim.name });
+  const holder = await call.caller.store.get({ kind: KIND, namespace: machine.metadata.namespace ?? '', name: claim.name });
   return holder?.metadata.uid === claim.uid ? `${what} is assigned to another` : undefined;
 }
 
@@ -169,7 +169,7 @@ interface Stock {
 
 /** Where machines for an application come from. @throws V1Error 400 if no pool of the cloud serves it. */
 async function stockFor(call: Call, { cloud, name }: ServedCloud, namespace: string, application: string): Promise<Stock> {
-  const { store } = call.context;
+  const { store } = call.caller;
   const [pools, recipes] = await Promise.all([
     store.list('VirtualMachinePool', { namespace }),
     store.list('Recipe', { namespace }),
@@ -203,13 +203,13 @@ async function freeOf(call: Call, cloud: ServedCloud, pools: readonly Pool[]): P
 
 async function release(call: Call, body: z.infer<typeof releaseBody>): Promise<Reply<Done>> {
   exactlyOne(body);
-  const { store } = call.context;
+  const { store } = call.caller;
   const machine = await findMachine(call, await call.cloud(), body);
   const { namespace = '', uid } = machine.metadata;
   const { items } = await store.list(KIND, { namespace });
   const holders = items.filter((each) => asAssignment(each)?.status?.virtualMachine?.uid === uid);
   for (const verb of ['update', 'delete'] as const)
-    for (const each of holders) call.acts.authorize(verb, KIND, namespace, each.metadata.name);
+    for (const each of holders) await call.acts.authorize(verb, KIND, namespace, each.metadata.name);
   if (holders.length === 0) throw new V1Error(409, `Node ${nodeName(machine)} is not assigned`);
   const kept = whyKept(machine);
   if (kept !== undefined) throw new V1Error(409, kept);
@@ -234,7 +234,7 @@ async function end(call: Call, assignment: Resource): Promise<void> {
       return await takeBack(call, read);
     } catch (error) {
       if (!isStoreError(error, 'Conflict') || tries >= TRIES) throw error;
-      read = await call.context.store.get(keyOf(assignment));
+      read = await call.caller.store.get(keyOf(assignment));
     }
   }
 }

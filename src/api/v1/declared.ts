@@ -17,7 +17,7 @@ export async function accepted(call: Call, { kind, metadata }: Resource, what: s
   const definition = kindNamed(kind);
   const { namespace = '', name } = metadata;
   const url = `${call.context.resourceApiUrl()}/apis/${apiVersionOf(definition)}/namespaces/${namespace}/${definition.plural}/${name}`;
-  const now = await call.context.store.get({ kind, namespace, name });
+  const now = await call.caller.store.get({ kind, namespace, name });
   const said = now && currentCondition(now, 'Ready');
   const why = said && said.status !== 'True' ? `: ${said.message}` : '';
   return {

@@ -6,9 +6,8 @@ import type { Verb } from '../auth/roles.js';
 import { asMachine } from '../typed.js';
 import type { ServedCloud } from './clouds.js';
 import { V1Error } from './errors.js';
+import { askedNamespace, DEFAULT_NAMESPACE } from './namespace.js';
 import type { Call } from './operation.js';
-
-const DEFAULT_NAMESPACE = 'default';
 
 /** How a machine is named: by exactly one of the two. */
 export const whichMachine = {
@@ -33,11 +32,12 @@ export function exactlyOne({ node, hostname }: Which): void {
  * @throws ApiError Forbidden for who may see none.
  */
 export async function visible(call: Call, kind: string): Promise<readonly Resource[]> {
-  const { store } = call.context;
-  if (call.acts.may('list', kind)) return (await store.list(kind)).items;
-  const namespaces = grantedNamespaces(call).filter((namespace) => call.acts.may('list', kind, namespace));
-  if (namespaces.length === 0) call.acts.authorize('list', kind, DEFAULT_NAMESPACE);
-  const lists = await Promise.all(namespaces.map((namespace) => store.list(kind, { namespace })));
+  const { store, namespaces } = call.caller;
+  if (await call.acts.may('list', kind)) return (await store.list(kind)).items;
+  const allowed = await Promise.all(namespaces.map((namespace) => call.acts.may('list', kind, namespace)));
+  const seen = namespaces.filter((_, index) => allowed[index]);
+  if (seen.length === 0) throw call.acts.forbidden('list', kind, namespaces[0] ?? DEFAULT_NAMESPACE);
+  const lists = await Promise.all(seen.map((namespace) => store.list(kind, { namespace })));
   return lists.flatMap(({ items }) => items);
 }
 
@@ -88,14 +88,12 @@ export function nodeName(machine: VirtualMachine): string {
  * in which that may be done; `default` for a role that is for all.
  * @throws V1Error 400 for what is no name of a namespace.
  */
-export function namespaceFor(call: Call, verb: Verb, kind: string): string {
-  const asked = call.query.get('namespace');
-  if (asked !== null) {
-    if (labelName.safeParse(asked).success) return asked;
-    throw new V1Error(400, 'the query parameter namespace must be the name of a namespace');
-  }
-  const own = [...grantedNamespaces(call), DEFAULT_NAMESPACE];
-  return own.find((namespace) => call.acts.may(verb, kind, namespace)) ?? DEFAULT_NAMESPACE;
+export async function namespaceFor(call: Call, verb: Verb, kind: string): Promise<string> {
+  const asked = askedNamespace(call.query);
+  if (asked !== undefined) return asked;
+  for (const namespace of [...call.caller.namespaces, DEFAULT_NAMESPACE])
+    if (await call.acts.may(verb, kind, namespace)) return namespace;
+  return DEFAULT_NAMESPACE;
 }
 
 /** For the query of operations that declare. */
@@ -117,8 +115,4 @@ export function whyKept({ spec, metadata }: VirtualMachine): string | undefined 
           ? 'spec.deletionPolicy is Orphan'
           : undefined;
   return kept && `the VirtualMachine ${metadata.namespace}/${metadata.name} is not to be destroyed: its ${kept}`;
-}
-
-function grantedNamespaces({ user }: Call): string[] {
-  return [...new Set((user.grants ?? []).flatMap(({ namespaces }) => namespaces ?? [DEFAULT_NAMESPACE]))];
 }

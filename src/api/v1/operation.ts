@@ -1,18 +1,16 @@
 import { z } from 'zod';
 import type { Environment } from '../../environment.js';
 import { formatPath } from '../../resources/validate.js';
-import type { Store } from '../../store/store.js';
-import type { User } from '../auth/authenticate.js';
 import type { Login } from '../auth/log-in.js';
 import type { Origin } from '../auth/origin.js';
 import type { Acts } from './acts.js';
+import type { Caller } from './callers.js';
 import type { CloudReader } from './cloud-reader.js';
 import type { ServedCloud } from './clouds.js';
 import { offSchema } from './errors.js';
 
 /** What all requests work with. */
 export interface V1Context {
-  readonly store: Store;
   readonly clouds: CloudReader;
   readonly login: Pick<Login, 'logIn'>;
   readonly environment: Environment;
@@ -25,7 +23,7 @@ export interface V1Context {
 /** One request, understood. */
 export interface Call {
   readonly context: V1Context;
-  readonly user: User;
+  readonly caller: Caller;
   readonly acts: Acts;
   readonly origin: Origin;
   /** The parts of the path that stand in braces, but for `{cloud}`. */

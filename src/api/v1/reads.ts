@@ -47,7 +47,7 @@ export const reads: readonly Operation[] = [
       served_cloud: z.array(z.object({ name: z.string(), type: z.string().describe('The engine.'), host: z.string() })),
     }),
     handle: async (call) => {
-      call.acts.authorize('list', 'Cloud');
+      await call.acts.authorize('list', 'Cloud');
       const clouds = (await call.clouds()).map(({ name, engine, host }) => ({ name, type: engine, host }));
       return { code: 200, body: { status: 'ok', served_cloud: clouds } };
     },
@@ -67,7 +67,7 @@ export const reads: readonly Operation[] = [
       const cloud = await call.cloud();
       const machines = new Map((await machinesIn(call, cloud)).map((machine) => [machine.status?.id, machine]));
       const { servers, observedAt } = call.context.clouds.servers(cloud.cloud);
-      const seesAll = call.acts.may('list', 'VirtualMachine');
+      const seesAll = await call.acts.may('list', 'VirtualMachine');
       const nodes = servers
         .filter(({ id }) => seesAll || machines.has(id))
         .map((each) => nodeOf(each, cloud, machines.get(each.id)));
@@ -155,7 +155,7 @@ export const reads: readonly Operation[] = [
 
 async function readableCloud(call: Call): Promise<ServedCloud> {
   const cloud = await call.cloud();
-  call.acts.authorize('get', 'Cloud', '', cloud.cloud);
+  await call.acts.authorize('get', 'Cloud', '', cloud.cloud);
   return cloud;
 }
 

@@ -54,10 +54,11 @@ export const startStop: readonly Operation[] = [
 ];
 
 async function start(call: Call, body: z.infer<typeof startBody>): Promise<Reply<{ status: 'ok'; nodes: Node }>> {
-  const namespace = namespaceFor(call, 'create', 'VirtualMachine');
-  call.acts.authorize('create', 'VirtualMachine', namespace);
+  const namespace = await namespaceFor(call, 'create', 'VirtualMachine');
+  await call.acts.authorize('create', 'VirtualMachine', namespace);
   const cloud = await call.cloud();
-  const { clouds, store } = call.context;
+  const { clouds } = call.context;
+  const { store } = call.caller;
   if (!(await clouds.has(cloud.cloud, 'image', body.image))) throw new V1Error(400, 'no useful image id here');
   if (!(await clouds.has(cloud.cloud, 'flavor', body.size))) throw new V1Error(400, 'no useful size id here');
   const machine = await call.acts.create('VirtualMachine', namespace, {
@@ -95,11 +96,11 @@ function outcomeOf(cloud: ServedCloud, declared: Resource, now: Resource | undef
 async function stop(call: Call, which: z.infer<z.ZodObject<typeof whichMachine>>): Promise<Reply<z.infer<typeof done>>> {
   const machine = await findMachine(call, await call.cloud(), which);
   const { namespace = '', name, uid } = machine.metadata;
-  call.acts.authorize('delete', 'VirtualMachine', namespace, name);
+  await call.acts.authorize('delete', 'VirtualMachine', namespace, name);
   const kept = whyKept(machine);
   if (kept !== undefined) throw new V1Error(409, kept);
   await call.acts.remove(machine);
-  const done = await waitFor(call.context.store, keyOf(machine), { ...call.context, gone: call.gone }, (now) =>
+  const done = await waitFor(call.caller.store, keyOf(machine), { ...call.context, gone: call.gone }, (now) =>
     isGoing(now, uid) ? true : undefined,
   );
   if (!done) return accepted(call, machine, `Node ${nodeName(machine)} is to be deleted, and still there`);

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { type Authenticator, type User, unauthorized } from '../auth/authenticate.js';
+import { unauthorized } from '../auth/authenticate.js';
 import { isObject } from '../resources/admission.js';
 
 const KEY = 'auth_token';
@@ -22,10 +22,9 @@ export function tokenOf(headers: IncomingHttpHeaders, query: URLSearchParams, bo
   return { token, body: rest };
 }
 
-/** Who bears a token. @throws ApiError Unauthorized if there is none, or it is not good; StoreError Unavailable. */
-export async function bearerOf(token: string | undefined, authenticator: Authenticator): Promise<User> {
+/** A token that is there, and may be one. @throws ApiError Unauthorized if it is not. Pure. */
+export function demandToken(token: string | undefined): string {
   if (token === undefined) throw unauthorized('a token is needed');
-  const user = /^[A-Za-z0-9\-._~+/=]{1,4096}$/.test(token) ? await authenticator.user(`Bearer ${token}`) : undefined;
-  if (!user) throw unauthorized('the token is unknown, expired or revoked');
-  return user;
+  if (!/^[A-Za-z0-9\-._~+/=]{1,4096}$/.test(token)) throw unauthorized('the token is unknown, expired or revoked');
+  return token;
 }

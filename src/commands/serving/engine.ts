@@ -4,12 +4,13 @@ import type { Checks } from '../../api/health.js';
 import { type PlainHttpOptions, plainHttp } from '../../api/http.js';
 import type { PageRow } from '../../api/page.js';
 import { type Address, type Listening, serveHttp } from '../../api/serve.js';
-import type { CloudReader } from '../../api/v1/cloud-reader.js';
+import { type CloudReader, CloudUnavailable } from '../../api/v1/cloud-reader.js';
 import type { SimulatorPersistence } from '../../clouds/simulator/persistence.js';
 import { startSimulator } from '../../clouds/simulator/simulator.js';
 import { ConfigError, type ServeConfig } from '../../config.js';
 import { type DispatcherOptions, startDispatcher } from '../../dispatcher.js';
 import type { Environment } from '../../environment.js';
+import type { Resource } from '../../resources/metadata.js';
 import type { Store } from '../../store/store.js';
 import { version } from '../version.js';
 import type { Closing } from './closing.js';
@@ -40,6 +41,8 @@ export interface Engine {
   machines(): PageRow[];
   /** What is known of the clouds. */
   readonly clouds: CloudReader;
+  /** The Clouds as last seen. @throws CloudUnavailable until all is known that is declared. */
+  declaredClouds(): readonly Resource[];
   /** Serves health, metrics, the page and the APIs that are handed in. @param resourceApiUrl where the declarations are written to. */
   openDoor(
     address: Address,
@@ -94,7 +97,11 @@ export async function startEngine(
       serveHttp(plainHttp({ ...common, metrics, snapshot, resourceApiUrl, v1, ...(cistern && { cistern }) }), there),
     );
   const clouds = cloudReader((cloud) => dispatcher.connection(cloud));
-  return { simulator: simulator.url, common, machines, clouds, openDoor };
+  const declaredClouds = () => {
+    if (dispatcher.synced) return dispatcher.list('Cloud');
+    throw new CloudUnavailable('which clouds are declared is not known yet');
+  };
+  return { simulator: simulator.url, common, machines, clouds, declaredClouds, openDoor };
 }
 
 /** Listens where a flag says; `closing` takes what ends it. @throws ConfigError that names the flag if it cannot be listened there. */

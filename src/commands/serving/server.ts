@@ -9,6 +9,7 @@ import type { Mutation } from '../../api/resources/call.js';
 import { serveTls } from '../../api/serve.js';
 import { type TlsOptions, tlsMaterial } from '../../api/tls.js';
 import { v1Api } from '../../api/v1/app.js';
+import { ownCallers } from '../../api/v1/own-callers.js';
 import { ConfigError, type ServeConfig } from '../../config.js';
 import type { Environment } from '../../environment.js';
 import { kindNamed } from '../../resources/registry.js';
@@ -95,7 +96,8 @@ async function start(config: ServeConfig, environment: Environment, log: Logger,
     );
   }
   const resourceApiUrl = () => https.url;
-  const dialect = { ...access, clouds, resourceApiUrl, open: config.v1Open };
+  const callers = ownCallers({ store, tokens, environment, open: config.v1Open });
+  const dialect = { ...common, callers, login, onMutation, clouds, resourceApiUrl };
   const http = await openDoor(config.http, resourceApiUrl, v1Api(dialect), cisternApi(dialect));
   closing.add(
     startUpkeep(

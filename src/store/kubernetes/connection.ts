@@ -26,6 +26,19 @@ export interface Access {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** A way to an API server, with somebody's credentials. */
+export interface Link {
+  /** Where the API server is, without a slash at the end. */
+  readonly server: string;
+  /** What the next request goes out with. @throws StoreError Unavailable if no credentials can be had. */
+  access(): Promise<Access>;
+  /**
+   * To be called when the API server has refused the credentials: the next request asks for them again. Absent where they are a caller's:
+   * what is refused then is the caller's to hear.
+   */
+  refresh?(): void;
+}
+
 /** Calls under way at once; what comes on top waits. The API server's own limit is 400 for all its clients. */
 const MAX_CONNECTIONS = 64;
 /** An idle connection is kept for less than the API server keeps it (90 s): else it could close it just as it is used. */
@@ -36,8 +49,7 @@ const CREDENTIALS_MS = 30_000;
 const PROBE = { keepAlive: true, keepAliveInitialDelay: 30_000 };
 
 /** The way to one API server: its address, credentials that are renewed as they change, and connections shared by all calls. */
-export class Connection {
-  /** Where the API server is, without a slash at the end. */
+export class Connection implements Link {
   readonly server: string;
   /** The namespace of the context: in a cluster, that of the pod. */
   readonly namespace: string;
@@ -80,7 +92,17 @@ export class Connection {
     return new Connection(config, environment);
   }
 
-  /** What the next request goes out with. @throws StoreError Unavailable if no credentials can be had. */
+  /**
+   * A connection of its own to the same API server, trusted by the same certificate authority, that bears no credentials at all: neither
+   * headers nor a client certificate, which an API server would believe before any token. Close it.
+   */
+  async withoutCredentials(): Promise<Connection> {
+    const { KubeConfig } = await import('@kubernetes/client-node');
+    const config = new KubeConfig();
+    config.loadFromClusterAndUser(this.#cluster, { name: '' });
+    return new Connection(config, this.environment);
+  }
+
   access(): Promise<Access> {
     const now = this.environment.now().getTime();
     if (this.#access && now < this.#access.until) return this.#access.access;
@@ -93,7 +115,6 @@ export class Connection {
     return current.access;
   }
 
-  /** To be called when the API server has refused the credentials: the next request asks for them again. */
   refresh(): void {
     this.#access = undefined;
   }

@@ -1,6 +1,7 @@
 import type { Environment } from '../../environment.js';
 import { StoreError } from '../errors.js';
 import type { Store } from '../store.js';
+import { type CallerPlane, callerPlane } from './caller.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 import { KubernetesLeases } from './leases.js';
 import { Requests } from './requests.js';
@@ -14,6 +15,8 @@ export interface KubernetesStore extends Store {
   readonly server: string;
   /** The namespace that this process belongs to: its leases are there. */
   readonly namespace: string;
+  /** The same plane as somebody else sees it; undefined: as who bears no token. Nothing is asked yet. */
+  as(token: string | undefined): CallerPlane;
   /** Resolves if the API server answers and is ready. @throws StoreError Unavailable. */
   ping(): Promise<void>;
   /** Breaks connections and watches; to be called when all that uses the store is finished. */
@@ -35,6 +38,8 @@ export interface KubernetesStoreOptions extends ConnectionOptions {
 export async function openKubernetesStore(options: KubernetesStoreOptions): Promise<KubernetesStore> {
   const { environment } = options;
   const connection = await Connection.open(options);
+  const bare = await connection.withoutCredentials();
+  const close = async () => void (await Promise.all([connection.close(), bare.close()]));
   try {
     const requests = new Requests(connection, environment);
     const namespace = options.namespace ?? connection.namespace;
@@ -46,13 +51,14 @@ export async function openKubernetesStore(options: KubernetesStoreOptions): Prom
       installationId: system.metadata.uid,
       server: connection.server,
       namespace,
+      as: (token: string | undefined) => callerPlane(bare, token, environment),
       ping: async () => {
         await requests.send({ method: 'GET', path: '/readyz', call: 'ask whether it is ready' });
       },
-      close: () => connection.close(),
+      close,
     });
   } catch (error) {
-    await connection.close();
+    await close();
     throw error;
   }
 }

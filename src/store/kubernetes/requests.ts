@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { type Environment, sleep } from '../../environment.js';
 import { StoreError } from '../errors.js';
-import type { Access, Connection } from './connection.js';
+import type { Access, Link } from './connection.js';
 import { type Refusal, type Subject, storeErrorOf, unavailable } from './errors.js';
 
 /** One call of the API server. */
@@ -27,10 +27,11 @@ const SILENCE_MS = 90_000;
 /**
  * Speaks with one API server: JSON over shared connections. A call is sent once, but for what the API server says it has not
  * carried out: 429, and credentials that had to be renewed.
+ * A 401 to credentials of a caller is a StoreError Unauthorized.
  */
 export class Requests {
   constructor(
-    private readonly connection: Connection,
+    private readonly connection: Link,
     private readonly environment: Environment,
   ) {}
 
@@ -39,7 +40,7 @@ export class Requests {
     for (let attempt = 1; ; attempt++) {
       const answer = await this.#exchange(request);
       if (answer.status < 300) return answer.body;
-      if (!(await this.#again(answer, attempt, request.signal))) throw storeErrorOf(answer, request);
+      if (!(await this.#again(answer, attempt, request.signal))) throw this.#failure(answer, request);
     }
   }
 
@@ -89,19 +90,24 @@ export class Requests {
       const response = await access.watches.request(this.#options(request, access, signal));
       if (response.statusCode === 200) return response.body;
       const refusal = await refusalOf(response);
-      if (!(await this.#again(refusal, attempt, signal))) throw storeErrorOf(refusal, request);
+      if (!(await this.#again(refusal, attempt, signal))) throw this.#failure(refusal, request);
     }
   }
 
   /** Whether a call that was refused is to be sent again: if so, resolves when it is time. */
   async #again({ status, retryAfterMs = 1_000 }: Refusal, attempt: number, signal?: AbortSignal): Promise<boolean> {
-    if (status === 401 && attempt === 1) {
+    if (status === 401 && attempt === 1 && this.connection.refresh) {
       this.connection.refresh();
       return true;
     }
     if (status !== 429 || attempt === ATTEMPTS || retryAfterMs > PATIENCE_MS) return false;
     await sleep(this.environment, retryAfterMs * (1 + 0.25 * this.environment.random()), signal);
     return true;
+  }
+
+  #failure(refusal: Refusal, request: ApiRequest): StoreError {
+    if (refusal.status !== 401 || this.connection.refresh) return storeErrorOf(refusal, request);
+    return new StoreError('Unauthorized', `${request.call}: the API server does not accept the token`);
   }
 
   async #exchange(request: ApiRequest): Promise<Refusal> {

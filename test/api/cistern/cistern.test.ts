@@ -7,6 +7,7 @@ import type { Mutation } from '../../../src/api/resources/call.js';
 import { type Listening, serveHttp } from '../../../src/api/serve.js';
 import { asAssignment, asMachine } from '../../../src/api/typed.js';
 import { CloudUnavailable } from '../../../src/api/v1/cloud-reader.js';
+import { ownCallers } from '../../../src/api/v1/own-callers.js';
 import { CisternClient } from '../../../src/cistern/client.js';
 import { isCisternError } from '../../../src/cistern/errors.js';
 import { isFree } from '../../../src/cistern/protocol.js';
@@ -39,13 +40,11 @@ const unavailable = () => {
 
 async function start(waitMs = 20_000): Promise<void> {
   const api = cisternApi({
-    store,
-    tokens: TOKENS,
+    callers: ownCallers({ store, tokens: TOKENS, environment: systemEnvironment, open: true }),
     log: pino({ level: 'silent' }),
     version: '0.0.0-test',
     environment: systemEnvironment,
     resourceApiUrl: () => 'https://127.0.0.1:5443',
-    open: true,
     login: { logIn: unavailable },
     clouds: { servers: unavailable, images: unavailable, flavors: unavailable, projects: unavailable, has: unavailable },
     onMutation: ({ user, verb, key, code }: Mutation) => told.push(`${user} ${verb} ${key.kind} ${code}`),

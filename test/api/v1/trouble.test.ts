@@ -3,6 +3,7 @@ import express from 'express';
 import { type Listening, serveHttp } from '../../../src/api/serve.js';
 import { v1Api } from '../../../src/api/v1/app.js';
 import { type CloudReader, CloudUnavailable } from '../../../src/api/v1/cloud-reader.js';
+import { ownCallers } from '../../../src/api/v1/own-callers.js';
 import { systemEnvironment } from '../../../src/environment.js';
 import { StoreError } from '../../../src/store/errors.js';
 import { captureLog } from '../../support/log.js';
@@ -35,7 +36,7 @@ beforeEach(async () => {
     told = resolve;
   });
   const app = v1Api({
-    store,
+    callers: ownCallers({ store, tokens: { find: async () => undefined }, environment: systemEnvironment, open: true }),
     clouds: {
       servers: (cloud) => clouds.servers(cloud),
       images: (cloud) => clouds.images(cloud),
@@ -43,12 +44,10 @@ beforeEach(async () => {
       projects: (cloud) => clouds.projects(cloud),
       has: (...asked) => clouds.has(...asked),
     },
-    tokens: { find: async () => undefined },
     login: { logIn: () => Promise.reject(new StoreError('Unavailable', 'too many passwords are being checked')) },
     environment: systemEnvironment,
     log: log.log,
     version: '0.0.0-test',
-    open: true,
     waitMs: 60_000,
     resourceApiUrl: () => 'https://127.0.0.1:5443',
     onMutation: () => told(),

@@ -71,6 +71,41 @@ describeOnKubernetes('Two replicas of the operator, with the rights of manifests
     }
   });
 
+  test('keep a pool, take back what is released, and what was given to somebody whose assignment vanished unseen', async () => {
+    const kind = (what: string, name: string, spec: object) =>
+      stringify({ apiVersion: 'dispatcher.dev/v1alpha1', kind: what, metadata: { name, namespace: 'default' }, spec });
+    const apply = (...manifests: string[]) => plane.kubectlWith(['apply', '-f', '-'], manifests.join('---\n'));
+    const assign = async (name: string) => {
+      await apply(
+        kind('VirtualMachineAssignment', name, {
+          user: name,
+          application: 'galaxy',
+          poolRef: { name: 'galaxy' },
+          release: 'Delete',
+        }),
+      );
+      await plane.kubectl('wait', '--for=condition=Ready', '--timeout=50s', `vma/${name}`);
+      return plane.kubectl('get', `vma/${name}`, '-o', 'jsonpath={.status.virtualMachine.name}');
+    };
+    const gone = (machine: string) => plane.kubectl('wait', '--for=delete', '--timeout=50s', `vm/${machine}`);
+    const made = { image: 'cirros-fake', flavor: 'm1.tiny', networks: 'none', applications: ['galaxy'] };
+    const pool = { cloudRef: { name: 'lab' }, recipeRef: { name: 'galaxy' }, replicas: 1, maxSize: 4, reclaim: 'Delete' };
+    await apply(kind('Recipe', 'galaxy', made), kind('VirtualMachinePool', 'galaxy', pool));
+    const released = await assign('ann');
+    await plane.kubectl('delete', 'vma/ann', '--timeout=50s');
+    await gone(released);
+    const abandoned = await assign('bob');
+    for (const replica of all) replica.freeze();
+    try {
+      await plane.kubectl('delete', 'vma/bob', '--wait=false');
+      await plane.kubectl('patch', 'vma/bob', '--type=merge', '-p', '{"metadata":{"finalizers":null}}');
+    } finally {
+      for (const replica of all) replica.thaw();
+    }
+    await gone(abandoned);
+    await plane.kubectl('delete', 'vmpool/galaxy', 'recipe/galaxy', '--timeout=50s');
+  });
+
   test('leave nothing behind when all is deleted, the Cloud and its Secret too', async () => {
     await plane.kubectl('delete', 'vm,keypair', '--all', '--timeout=100s');
     await plane.kubectl('delete', 'cloud/lab', 'secret/openstack', '--timeout=50s');
