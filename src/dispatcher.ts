@@ -164,7 +164,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 
   /** What the inventory of a Cloud says of these machines is another thing than before. */
   function inventoryChanged(_cloud: string, machines: readonly Resource[]): void {
-    stock.changed();
+    stock.inventoryChanged();
     for (const machine of machines) {
       for (const key of assignmentOf(machine)) assignments.enqueue(key);
       for (const key of poolKeys(machine)) pools.enqueue(key);

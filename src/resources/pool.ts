@@ -106,7 +106,8 @@ const namedSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string().optional(), generateName: z.string().optional() }),
 });
 
-const readSpec = (value: unknown) => poolSpecSchema.partial().safeParse(value).data;
+const partialSpec = poolSpecSchema.partial();
+const readSpec = (value: unknown) => partialSpec.safeParse(value).data;
 
 export const poolKind: KindDefinition = {
   group: GROUP,

@@ -16,6 +16,7 @@ import type { InventoryPort } from '../inventory/view.js';
 import { reclaim } from '../pool/reclaim.js';
 import type { Records } from '../records.js';
 import { activityOf } from './activity.js';
+import { failureOf } from './failure.js';
 import { readAssignment } from './input.js';
 import type { Held, Observation } from './observation.js';
 import { describeStep, expiryOf, FINALIZER, type Plan, plan, type Step } from './plan.js';
@@ -57,8 +58,7 @@ export class AssignmentReconciler implements Reconciler {
   async reconcile(key: ResourceKey, signal: AbortSignal): Promise<Outcome> {
     const stored = this.tools.records.get(key);
     if (!stored) return { kind: 'settled' };
-    const { status: _status, ...declared } = stored;
-    const errors = validate(assignmentKind, declared);
+    const errors = errorsOf(stored);
     const assignment = readAssignment(stored);
     // One that is deleted goes, whatever else is wrong with it.
     if (!assignment || (errors.length > 0 && !stored.metadata.deletionTimestamp)) return this.#refuse(stored, errors);
@@ -92,14 +92,16 @@ export class AssignmentReconciler implements Reconciler {
     const seen = () =>
       name === undefined ? undefined : records.get({ kind: 'VirtualMachine', namespace: metadata.namespace ?? '', name });
     const [bound] = held(read ? read.resource : seen());
+    // Who has a machine that serves asks nothing of the queue.
+    const content = status?.virtualMachine !== undefined && failureOf(status, bound) === undefined;
     return {
       claims: claims.toSorted((a, b) => (a.vm.metadata.name < b.vm.metadata.name ? -1 : 1)),
       bound,
       confirmed: read !== undefined,
-      served: stock.served(assignment),
-      obstacle: stock.obstacle(assignment),
+      served: content ? undefined : stock.served(assignment),
+      obstacle: content ? undefined : stock.obstacle(assignment),
       activeAt: activityOf(assignment, bound && inventories.view(bound.vm).activeAt),
-      soonest: stock.soonest(assignment),
+      soonest: content ? undefined : stock.soonest(assignment),
     };
   }
 
@@ -252,6 +254,16 @@ export class AssignmentReconciler implements Reconciler {
   #now(): string {
     return this.tools.environment.now().toISOString();
   }
+}
+
+const known = new WeakMap<Resource, ReturnType<typeof validate>>();
+
+/** What is wrong with a declaration. What stands in a store never changes in place, so each version is checked once. */
+function errorsOf(stored: Resource): ReturnType<typeof validate> {
+  const { status: _status, ...declared } = stored;
+  const errors = known.get(stored) ?? validate(assignmentKind, declared);
+  known.set(stored, errors);
+  return errors;
 }
 
 /** The event that a step is told by. */

@@ -53,12 +53,20 @@ const VIEW_MS = 1000;
  */
 export class Stock {
   readonly #views = new Map<string, { readonly view: NamespaceView; readonly until: number }>();
+  /** By assignment and machine, as they stand in the store: whether the machine fails it. */
+  #failing = new WeakMap<Resource, { readonly machine: Resource | undefined; readonly fails: boolean }>();
 
   constructor(private readonly tools: StockTools) {}
 
-  /** To be called when a machine, pool, recipe, assignment, Cloud or inventory changed: what was worked out counts no more. */
+  /** To be called when a machine, pool, recipe, assignment or Cloud changed: what was worked out counts no more. */
   changed(): void {
     this.#views.clear();
+  }
+
+  /** To be called when what an inventory says has changed. */
+  inventoryChanged(): void {
+    this.#failing = new WeakMap();
+    this.changed();
   }
 
   /** The assignments of a namespace that are offered a machine, or whose place is not what their status says. */
@@ -203,23 +211,31 @@ export class Stock {
   #waiting(namespace: string, pools: ReadonlyMap<string, PoolFacts>): ReadonlyMap<string, Waiting> {
     const waiting = this.tools.records.inNamespace('VirtualMachineAssignment', namespace).flatMap((resource): Waiting[] => {
       const assignment = readAssignment(resource);
-      if (!assignment || !this.#waits(assignment)) return [];
+      if (!assignment || !this.#waits(assignment, resource)) return [];
       return [{ assignment, pools: reachable(assignment, pools) }];
     });
     return new Map(waiting.map((one) => [one.assignment.metadata.uid, one]));
   }
 
-  #waits(assignment: Assignment): boolean {
+  #waits(assignment: Assignment, resource: Resource): boolean {
     const { metadata, spec, status = {} } = assignment;
     if (metadata.deletionTimestamp || status.ended) return false;
+    if (status.virtualMachine && (spec.onFailure === 'Hold' || !this.#fails(assignment, resource))) return false;
     const claims = this.tools.records.virtualMachinesClaimedBy(metadata.uid);
     if (claims.some((resource) => (machineOf(resource)?.spec.claimRef?.epoch ?? 0) > lastEpoch(status))) return false;
-    const { virtualMachine } = status;
-    if (!virtualMachine) return true;
-    if (spec.onFailure === 'Hold') return false;
-    const key = { kind: 'VirtualMachine', namespace: metadata.namespace ?? '', name: virtualMachine.name };
-    const stored = this.tools.records.get(key);
-    return failureOf(status, stored && this.held(stored, assignment, false)) !== undefined;
+    return true;
+  }
+
+  /** Whether the machine that an assignment has does not serve any more. */
+  #fails(assignment: Assignment, resource: Resource): boolean {
+    const { metadata, status = {} } = assignment;
+    const name = status.virtualMachine?.name ?? '';
+    const machine = this.tools.records.get({ kind: 'VirtualMachine', namespace: metadata.namespace ?? '', name });
+    const known = this.#failing.get(resource);
+    if (known && known.machine === machine) return known.fails;
+    const fails = failureOf(status, machine && this.held(machine, assignment, false)) !== undefined;
+    this.#failing.set(resource, { machine, fails });
+    return fails;
   }
 
   /** What each Cloud with a limit has left for the namespace. Those that are to have another machine for theirs do not count. */
