@@ -52,6 +52,37 @@ test('an assign whose answer is lost is looked for, and not made twice', async (
   expect([ready(), cistern.calls]).toEqual(['True Bound', ['assign host-s1 alice galaxy']]);
 });
 
+test('a machine is not handed out before an inventory that fell silent has agreed', async () => {
+  cistern.put(cisternNode('s1'));
+  await rig.pass(6_000);
+  cistern.failure = DOWN;
+  await declare();
+  await rig.pass(20_000);
+  expect(ready()).toMatch(/^False Inventory/);
+  expect(cistern.nodes.get('s1')?.user).toBe('');
+  cistern.failure = undefined;
+  await rig.pass(31_000);
+  expect([ready(), cistern.nodes.get('s1')?.user]).toEqual(['True Bound', 'alice']);
+});
+
+test('an assignment that is deleted while it is not known whether the inventory agreed is released there', async () => {
+  cistern.put(cisternNode('s1'));
+  await rig.pass(6_000);
+  cistern.during = () => {
+    cistern.failure = DOWN;
+    cistern.put(cisternNode('s1', { user: 'alice' }));
+  };
+  await declare();
+  await rig.pass(5_000);
+  await rig.remove(KIND, 'alice');
+  await rig.pass(5_000);
+  expect(rig.find(KIND, 'alice')).toBeDefined();
+  cistern.during = () => undefined;
+  cistern.failure = undefined;
+  await rig.pass(60_000);
+  expect([rig.find(KIND, 'alice'), cistern.nodes.get('s1')?.user]).toEqual([undefined, '']);
+});
+
 test('a machine that the inventory gives to another at that moment is not handed out', async () => {
   cistern.put(cisternNode('s1'));
   await rig.pass(6_000);
