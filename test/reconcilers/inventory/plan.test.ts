@@ -64,7 +64,7 @@ describe('of a machine', () => {
     ['without a word for its state, that it is free', listed({ status: '' }), { opinion: { kind: 'free' }, holder: nobody }],
     [
       'that may have been given to somebody, that this is not known',
-      { ...listed(), doubted: true },
+      { ...seen, node: cisternNode('s1'), doubted: true },
       both('the inventory of Cloud lab has not told yet whether it gave server s1 to anybody'),
     ],
     ['that a user has, who', listed({ user: 'alice', status: 'ASSIGNED' }), { opinion: taken, holder: alice }],
