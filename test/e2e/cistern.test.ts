@@ -178,6 +178,7 @@ describe('A Dispatcher whose inventory is another Dispatcher', () => {
       await inventory.start();
       present = [...kept, ...coming, late];
       await untilAgreed(present);
+      await untilFree(MACHINES - present.length);
     }
     await giveUp(...present);
     await untilAgreed([]);

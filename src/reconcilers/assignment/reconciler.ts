@@ -95,6 +95,7 @@ export class AssignmentReconciler implements Reconciler {
       obstacle: stock.obstacle(assignment),
       activeAt: activityOf(assignment, bound && inventories.view(bound.vm).activeAt),
       soonest: stock.soonest(assignment),
+      withheld: stock.withheld(assignment),
     };
   }
 
