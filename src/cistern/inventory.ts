@@ -24,6 +24,14 @@ const LONGEST_BACKOFF_MS = 30_000;
 /** Beside three intervals: room for the pause after a failure. */
 const STALE_MARGIN_MS = 30_000;
 
+interface Entry {
+  readonly node: CisternNode;
+  /** The number of looks begun when it was noted or doubted; undefined if a look told it. */
+  readonly noted?: number;
+  /** See {@link CisternInventory.doubt}. */
+  readonly doubted?: true;
+}
+
 /**
  * The shared, batched view of one cloud in one Cistern: all who want to know of a node read it, and it alone lists nodes.
  *
@@ -31,8 +39,7 @@ const STALE_MARGIN_MS = 30_000;
  * {@link health}, and is tried again with growing pauses. What was noted since a look began outlives that look.
  */
 export class CisternInventory {
-  /** `noted`: the number of looks begun when it was noted; undefined if a look told it. */
-  readonly #entries = new Map<string, { readonly node: CisternNode; readonly noted?: number }>();
+  readonly #entries = new Map<string, Entry>();
   #intervalMs: number;
   #looks = 0;
   #wanted = false;
@@ -78,6 +85,11 @@ export class CisternInventory {
     return this.#entries.get(serverId)?.node;
   }
 
+  /** True if it is not known whether what is known of that node still holds: see {@link doubt}. */
+  isDoubted(serverId: string): boolean {
+    return this.#entries.get(serverId)?.doubted ?? false;
+  }
+
   /** All nodes known, in no order. */
   nodes(): readonly CisternNode[] {
     return [...this.#entries.values()].map(({ node }) => node);
@@ -110,9 +122,17 @@ export class CisternInventory {
 
   /** Takes in what an assign or a release has just told: it holds until a look that begins later says otherwise. */
   note(node: CisternNode): void {
-    const known = this.node(node.serverId);
+    const known = this.#entries.get(node.serverId);
     this.#entries.set(node.serverId, { node, noted: this.#looks });
-    if (!known || !sameNode(known, node)) this.#tell(() => this.listener.nodesChanged([node.serverId]));
+    if (!known || tellsAnew(known, node)) this.#tell(() => this.listener.nodesChanged([node.serverId]));
+  }
+
+  /** To be told when a call about a known node had no known outcome: that node is doubted until {@link note}, or a look that begins later. */
+  doubt(serverId: string): void {
+    const known = this.#entries.get(serverId);
+    if (!known) return;
+    this.#entries.set(serverId, { node: known.node, noted: this.#looks, doubted: true });
+    if (!known.doubted) this.#tell(() => this.listener.nodesChanged([serverId]));
   }
 
   async #look(began: Date, signal: AbortSignal): Promise<void> {
@@ -153,7 +173,7 @@ export class CisternInventory {
       const known = this.#entries.get(node.serverId);
       if (known?.noted === this.#looks) continue;
       this.#entries.set(node.serverId, { node });
-      if (!known || !sameNode(known.node, node)) changed.push(node.serverId);
+      if (!known || tellsAnew(known, node)) changed.push(node.serverId);
     }
     return changed;
   }
@@ -173,6 +193,10 @@ export class CisternInventory {
       this.log.error({ err: error }, 'a listener of Cistern failed');
     }
   }
+}
+
+function tellsAnew(known: Entry, node: CisternNode): boolean {
+  return known.doubted === true || !sameNode(known.node, node);
 }
 
 function sameNode(a: CisternNode, b: CisternNode): boolean {

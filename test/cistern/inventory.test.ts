@@ -349,6 +349,20 @@ describe('a note', () => {
     expect(w.known).toEqual(['a']);
   });
 
+  test('of a call whose outcome is not known is a doubt, until a look that begins later tells, though it tells nothing new', async () => {
+    const w = watch();
+    w.list = [node('a')];
+    await w.start();
+    const open = w.hold();
+    await w.pass(INTERVAL);
+    w.inventory.doubt('a');
+    w.inventory.doubt('b');
+    await open();
+    expect([w.inventory.isDoubted('a'), w.inventory.node('a')?.user, w.known]).toEqual([true, '', ['a']]);
+    await w.pass(INTERVAL);
+    expect([w.inventory.isDoubted('a'), w.changes]).toEqual([false, [['a'], ['a'], ['a']]]);
+  });
+
   test('outlives looks that fail', async () => {
     const w = watch();
     await w.start();

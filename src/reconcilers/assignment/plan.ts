@@ -109,7 +109,7 @@ function planBound(user: string, { vm, holder }: Held): Plan {
 /** No machine serves: take up a claim that was made, or make one, or wait. */
 function planUnbound(assignment: Assignment, observation: Observation, failure: Failure | undefined): Plan {
   const { metadata, status = {} } = assignment;
-  const { served, obstacle, soonest } = observation;
+  const { served, obstacle, soonest, withheld } = observation;
   const epoch = lastEpoch(status) + 1;
   const [claim] = observation.claims.filter((held) => isAhead(held, status) && !held.vm.metadata.deletionTimestamp);
   if (claim) return planClaimed(assignment, claim, failure);
@@ -119,10 +119,13 @@ function planUnbound(assignment: Assignment, observation: Observation, failure: 
     return working('Claiming', [...hold, { kind: 'Claim', vm: served.vm, epoch }]);
   }
   const place = served?.place ?? 1;
+  const turn = `number ${place} among those that wait for the same machines`;
   const [reason, what] =
-    served?.quota === undefined
-      ? ['Waiting', `number ${place} among those that wait for the same machines`]
-      : ['QuotaExceeded', `Cloud ${served.quota} allows this namespace no more machines (limits.assignmentsPerNamespace)`];
+    served?.quota !== undefined
+      ? ['QuotaExceeded', `Cloud ${served.quota} allows this namespace no more machines (limits.assignmentsPerNamespace)`]
+      : withheld === undefined
+        ? ['Waiting', turn]
+        : ['InventoryUnknown', `${turn}; ${withheld}`];
   const said = failure ? progressing(failure.reason, `${failure.why}; ${what}`) : progressing(reason, what);
   return { ...said, place, ...(soonest ? { until: soonest } : {}) };
 }

@@ -102,6 +102,7 @@ export class AssignmentReconciler implements Reconciler {
       obstacle: content ? undefined : stock.obstacle(assignment),
       activeAt: activityOf(assignment, bound && inventories.view(bound.vm).activeAt),
       soonest: content ? undefined : stock.soonest(assignment),
+      withheld: content ? undefined : stock.withheld(assignment),
     };
   }
 

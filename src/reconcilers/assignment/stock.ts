@@ -42,6 +42,8 @@ interface NamespaceView {
   readonly served: ReadonlyMap<string, Served>;
   /** Machines that are through with everything but their readiness delay, and when they are. */
   readonly coming: readonly { readonly machine: FreeMachine; readonly at: Date }[];
+  /** Machines that are ready, and of which their inventory does not say that they are free. `why`: a sentence. */
+  readonly withheld: readonly { readonly machine: FreeMachine; readonly why: string }[];
 }
 
 /** How long a view may serve though nothing changed: what inventories say grows old. */
@@ -93,6 +95,14 @@ export class Stock {
     const one = waiting.get(metadata.uid);
     if (!one) return undefined;
     return coming.filter(({ machine }) => mayTake(one, machine)).toSorted((a, b) => a.at.getTime() - b.at.getTime())[0]?.at;
+  }
+
+  /** Why a machine that an assignment could have is ready, and yet given to nobody; undefined: none is so. */
+  withheld({ metadata }: Assignment): string | undefined {
+    const { waiting, withheld } = this.#view(metadata.namespace ?? '');
+    const one = waiting.get(metadata.uid);
+    const found = one && withheld.find(({ machine }) => mayTake(one, machine));
+    return found && `VirtualMachine ${found.machine.vm.metadata.name} is ready, but ${found.why}`;
   }
 
   /** Why an assignment can have no machine, whatever becomes free. */
@@ -154,14 +164,14 @@ export class Stock {
     const known = this.#views.get(namespace);
     if (known && now.getTime() < known.until) return known.view;
     const pools = this.#pools(namespace);
-    const { free, coming, claimed } = this.#machines(namespace, pools, now);
+    const { free, coming, withheld, claimed } = this.#machines(namespace, pools, now);
     // Obstacles and held machines ask for the pools, while the queue is still to be worked out.
-    const unqueued = { pools, waiting: new Map(), served: new Map(), coming };
+    const unqueued = { pools, waiting: new Map(), served: new Map(), coming, withheld };
     const until = Math.min(now.getTime() + VIEW_MS, ...coming.map(({ at }) => at.getTime()));
     this.#views.set(namespace, { view: unqueued, until });
     const waiting = this.#waiting(namespace, pools);
     const served = serve([...waiting.values()], free, this.#room(claimed, waiting));
-    const view = { pools, waiting, served, coming };
+    const view = { pools, waiting, served, coming, withheld };
     this.#views.set(namespace, { view, until });
     return view;
   }
@@ -189,6 +199,7 @@ export class Stock {
   #machines(namespace: string, pools: ReadonlyMap<string, PoolFacts>, now: Date) {
     const free: FreeMachine[] = [];
     const coming: { machine: FreeMachine; at: Date }[] = [];
+    const withheld: { machine: FreeMachine; why: string }[] = [];
     const claimed: VirtualMachine[] = [];
     for (const resource of this.tools.records.inNamespace('VirtualMachine', namespace)) {
       const vm = machineOf(resource);
@@ -196,15 +207,17 @@ export class Stock {
       const owner = poolOf(vm);
       const facts = owner && pools.get(owner.uid);
       const delayMs = facts?.delayMs ?? 0;
-      const standing = standingOf(vm, this.tools.inventories.view(vm).opinion, delayMs, now);
+      const { opinion } = this.tools.inventories.view(vm);
+      const standing = standingOf(vm, opinion, delayMs, now);
       const machine = { vm, pool: owner?.uid, outdated: facts !== undefined && isOutdated(vm, facts) };
       if (standing === 'Claimed') claimed.push(vm);
       if (standing === 'Free') free.push(machine);
+      if (standing === 'Coming' && isReady(vm) && opinion.kind === 'unknown') withheld.push({ machine, why: opinion.why });
       const at = readyAt(vm, delayMs);
       if (standing === 'Coming' && isReady(vm) && at > now.getTime() && Number.isFinite(at))
         coming.push({ machine, at: new Date(at) });
     }
-    return { free, coming, claimed };
+    return { free, coming, withheld, claimed };
   }
 
   /** By uid: those that have no machine that serves, and have not claimed one yet. */

@@ -116,15 +116,15 @@ export class Inventories implements InventoryPort {
     if (found.kind === 'undeclared') return;
     if (found.kind === 'unlisted') throw new CisternError('Refused', found.why);
     const { cistern } = found.entry;
-    const taken = () => this.#note(vm, found, (node) => ({ ...withoutUser(node), user, application }));
     try {
       await this.#change(vm, found, (hostname) => cistern.assign({ hostname, user, vmType: application }, signal));
     } catch (error) {
-      // It may have done it: until a look that begins later says otherwise, the user counts as having it.
-      if (isCisternError(error) && CISTERN_ERRORS[error.code].outcome === 'unknown') taken()?.lookNow();
+      // It may have done it, or never heard of it: nobody has the machine, and nobody else is given it, until a look tells.
+      if (isCisternError(error) && CISTERN_ERRORS[error.code].outcome === 'unknown')
+        this.#inventoryOf(vm, found.entry)?.doubt(found.node.serverId);
       throw error;
     }
-    taken();
+    this.#note(vm, found, (node) => ({ ...withoutUser(node), user, application }));
   }
 
   /** Nothing happens for a machine that is not listed. @throws CisternError: `Unreachable` also while that is not known. */
@@ -212,7 +212,8 @@ export class Inventories implements InventoryPort {
     const { inventory } = way.entry;
     const node = vm.status?.id === undefined ? undefined : inventory.node(vm.status.id);
     const stale = inventory.stale(this.tools.environment.now());
-    return { kind: 'connected', node, observedAt: inventory.health.observedAt, stale };
+    const doubted = node !== undefined && inventory.isDoubted(node.serverId);
+    return { kind: 'connected', node, observedAt: inventory.health.observedAt, stale, doubted };
   }
 
   /** @throws CisternError `Unreachable` if it is not known whether the machine is listed. */

@@ -17,6 +17,8 @@ export type Sight =
       readonly observedAt: Date | undefined;
       /** True if that is too long ago to hand anything out by. */
       readonly stale: boolean;
+      /** True if an assign of that server had no known outcome, and no look since has told. */
+      readonly doubted: boolean;
     };
 
 /** What the inventory of a machine's Cloud, or a person on its behalf, says of it. Pure. */
@@ -44,10 +46,23 @@ function seenOf(vm: VirtualMachine, sight: Sight): InventoryView {
   if (why !== undefined) return { opinion: { kind: 'unknown', why }, holder: { kind: 'unknown', why }, activeAt: undefined };
   if (sight.kind !== 'connected' || !sight.node)
     return { opinion: { kind: 'none' }, holder: { kind: 'none' }, activeAt: undefined };
-  const { node, observedAt, stale } = sight;
   const cloud = vm.spec.cloudRef.name;
-  const outdated = stale ? { kind: 'unknown' as const, why: silent(cloud, observedAt) } : undefined;
+  const { node } = sight;
+  const outdated = outdatedBy(cloud, node.serverId, sight);
   return { opinion: opinionOf(cloud, node, outdated), holder: holderOf(node, outdated), activeAt: node.lastActivity };
+}
+
+function outdatedBy(
+  cloud: string,
+  serverId: string,
+  { observedAt, stale, doubted }: Extract<Sight, { kind: 'connected' }>,
+): Unknown | undefined {
+  if (stale) return { kind: 'unknown', why: silent(cloud, observedAt) };
+  if (!doubted) return undefined;
+  return {
+    kind: 'unknown',
+    why: `the inventory of Cloud ${cloud} has not told yet whether it gave server ${serverId} to anybody`,
+  };
 }
 
 type Unknown = Extract<Opinion, { kind: 'unknown' }>;

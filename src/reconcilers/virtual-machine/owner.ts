@@ -1,5 +1,6 @@
 import type { Server } from '../../clouds/driver.js';
 import type { Resource } from '../../resources/metadata.js';
+import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { OWNER_ANNOTATION, type Owner } from '../records.js';
 
 /** The owner whose tag a record's annotation names, if that is not the record itself: it was declared elsewhere before. */
@@ -28,4 +29,9 @@ export function isOwnedBy({ owner }: Server, { installation, uid }: Owner): bool
  */
 export function isTakenOver({ owner }: Server, installation: string, former: Owner | undefined): boolean {
   return owner !== undefined && owner.installation !== installation && owner.installation !== former?.installation;
+}
+
+/** True for a record that adopts and only observes: another installation's server stays that one's, and is watched. */
+export function isWatcher({ spec }: VirtualMachine): boolean {
+  return spec.management === 'Observe' && spec.adopt !== undefined;
 }

@@ -2,7 +2,7 @@ import type { Server } from '../../clouds/driver.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { wantedMetadata } from './assignee.js';
 import type { Observation } from './observation.js';
-import { isOwnedBy } from './owner.js';
+import { isOwnedBy, isTakenOver, isWatcher } from './owner.js';
 import type { Step } from './steps.js';
 import {
   condition,
@@ -205,7 +205,9 @@ function corrections(vm: VirtualMachine, observation: Observation, server: Serve
   if (server.name !== serverName(vm)) list.push({ kind: 'Rename', id, from: server.name, to: serverName(vm) });
   const metadata = differences(server.metadata, wantedMetadata(vm, observation.assignee));
   const tags = server.tags ? differences(asRecord(server.tags), asRecord(spec.tags ?? [])) : undefined;
-  if (!bearsOurTag(vm, observation, server)) {
+  // Another's server is watched as it is, and bears that one's tag.
+  const watched = isWatcher(vm) && isTakenOver(server, observation.installation, observation.former);
+  if (!watched && !bearsOurTag(vm, observation, server)) {
     // One step: which part of the tag is missing is not known, so that after one alone nothing would seem to have changed.
     const detail = [metadata, tags].filter((one) => one !== undefined).join(', ');
     list.push({ kind: 'Own', id, ...(detail === '' ? {} : { detail }) });

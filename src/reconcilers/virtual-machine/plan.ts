@@ -1,7 +1,7 @@
 import type { Server } from '../../clouds/driver.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Observation } from './observation.js';
-import { isTakenOver } from './owner.js';
+import { isTakenOver, isWatcher } from './owner.js';
 import { planDeletion } from './plan-deletion.js';
 import { planPresent } from './plan-present.js';
 import { describeStep, isHarmless, type Step } from './steps.js';
@@ -60,7 +60,7 @@ function planManaged(vm: VirtualMachine, observation: Observation, cloud: Usable
   }
   switch (bound.kind) {
     case 'present':
-      if (isTakenOver(bound.server, observation.installation, observation.former))
+      if (!isWatcher(vm) && isTakenOver(bound.server, observation.installation, observation.former))
         return stalled(
           'TakenOver',
           `server ${bound.server.id} bears the owner tag of another installation (${bound.server.owner?.installation}): it was moved there; delete this record, which leaves the server alone`,
@@ -147,7 +147,9 @@ function planAdoption(vm: VirtualMachine, observation: Observation, now: Date): 
       `${others.length + 1} servers have ${wanted}: exactly one must; adopt one by its id`,
       wait,
     );
-  if (match.owner && match.owner.uid !== vm.metadata.uid && match.owner.uid !== observation.former?.uid) {
+  const { installation, former } = observation;
+  const watched = isWatcher(vm) && isTakenOver(match, installation, former);
+  if (match.owner && !watched && match.owner.uid !== vm.metadata.uid && match.owner.uid !== former?.uid) {
     return stalled(
       'AdoptionConflict',
       `server ${match.id} bears the owner tag of another resource (uid ${match.owner.uid})`,

@@ -35,6 +35,7 @@ function seen(over: Partial<Observation> = {}): Observation {
     obstacle: undefined,
     activeAt: undefined,
     soonest: undefined,
+    withheld: undefined,
     ...over,
   };
 }
@@ -133,6 +134,12 @@ const CASES: readonly Case[] = [
   {
     reason: 'while the inventory is silent nothing is handed out',
     seen: seen({ claims: [held(claimed(1), { holder: { kind: 'unknown', why: 'it does not answer' } })] }),
+    steps: [],
+    ready: 'InventoryUnknown',
+  },
+  {
+    reason: 'without an offer it waits, and says what the inventory does not say of a machine that is ready',
+    seen: seen({ served: { kind: 'waits', place: 3 }, withheld: 'VirtualMachine web-1 is ready, but nobody knows it' }),
     steps: [],
     ready: 'InventoryUnknown',
   },

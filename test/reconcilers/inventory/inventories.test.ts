@@ -257,6 +257,19 @@ describe('an assign', () => {
     expect(opinion()).toEqual({ kind: 'taken', user: 'alice' });
   });
 
+  test('that nobody heard makes nobody the user, and the machine free for nobody, until the inventory tells', async () => {
+    connect();
+    await pass(0);
+    cistern.failure = new CisternError('Unreachable', 'nobody listens');
+    expect(await failureOf(inventories.assign(vm('s1'), ALICE, signal))).toBe('Unreachable nobody listens');
+    await pass(20_000);
+    const { opinion: said, holder } = inventories.view(vm('s1'));
+    expect([said.kind, holder.kind]).toEqual(['unknown', 'unknown']);
+    cistern.failure = undefined;
+    await pass(30_000);
+    expect(opinion()).toEqual({ kind: 'free' });
+  });
+
   test('during which the token is changed is known in the new view', async () => {
     connect();
     await pass(0);

@@ -30,13 +30,14 @@ const listed = (change: Parameters<typeof cisternNode>[1] = {}): Sight => ({
   node: cisternNode('s1', change),
   observedAt: AT,
   stale: false,
+  doubted: false,
 });
 const stale = (change: Parameters<typeof cisternNode>[1] = {}): Sight => ({
   ...seen,
   node: cisternNode('s1', change),
   stale: true,
 });
-const seen = { kind: 'connected', node: undefined, observedAt: AT, stale: false } as const;
+const seen = { kind: 'connected', node: undefined, observedAt: AT, stale: false, doubted: false } as const;
 const unknown = (why: string) => ({ kind: 'unknown' as const, why });
 const both = (why: string) => ({ opinion: unknown(why), holder: unknown(why) });
 const faulty = (why: string) => ({ kind: 'faulty' as const, why });
@@ -61,6 +62,11 @@ describe('of a machine', () => {
     ['that was not listed long ago, it may be by now', { ...seen, stale: true }, both(SILENT)],
     ['that is free, that', listed(), { opinion: { kind: 'free' }, holder: nobody }],
     ['without a word for its state, that it is free', listed({ status: '' }), { opinion: { kind: 'free' }, holder: nobody }],
+    [
+      'that may have been given to somebody, that this is not known',
+      { ...seen, node: cisternNode('s1'), doubted: true },
+      both('the inventory of Cloud lab has not told yet whether it gave server s1 to anybody'),
+    ],
     ['that a user has, who', listed({ user: 'alice', status: 'ASSIGNED' }), { opinion: taken, holder: alice }],
     ['that a user has, though it is called free, who', listed({ user: 'alice' }), { opinion: taken, holder: alice }],
     [

@@ -52,6 +52,9 @@ function server(over: Partial<Server> = {}): Server {
   };
 }
 
+const ELSEWHERE = { installation: 'elsewhere', uid: 'uid-there', attempt: 'x' };
+const WATCHING = { adopt: { id: 's1' }, management: 'Observe' } as const;
+
 function withoutOwner(): Server {
   const { owner: _owner, ...rest } = server();
   return rest;
@@ -549,6 +552,57 @@ const CASES: readonly Case[] = [
     steps: [],
     ready: 'AdoptionConflict',
     stalled: true,
+  },
+  {
+    reason: "another installation's server is not adopted",
+    given: { spec: { adopt: { id: 's1' } } },
+    seen: seen({ adoptable: [server({ owner: ELSEWHERE })] }),
+    steps: [],
+    ready: 'AdoptionConflict',
+    stalled: true,
+  },
+  {
+    reason: "another installation's server may be watched",
+    given: { spec: WATCHING },
+    seen: seen({ adoptable: [server({ owner: ELSEWHERE })] }),
+    steps: ['Bind'],
+  },
+  {
+    reason: 'what another record here owns is not watched',
+    given: { spec: WATCHING },
+    seen: seen({ adoptable: [server({ owner: { installation: INSTALLATION, uid: 'other', attempt: 'x' } })] }),
+    steps: [],
+    ready: 'AdoptionConflict',
+    stalled: true,
+  },
+  {
+    reason: 'a server that is watched, and is as declared, is Ready with the tag of its owner',
+    given: { spec: WATCHING, status: BOUND },
+    seen: seen({ ...present({ owner: ELSEWHERE }), owned: [] }),
+    steps: [],
+    ready: 'Running',
+  },
+  {
+    reason: 'a server that is watched, and is not as declared, is not Ready: what differs is said, the tag of its owner is not',
+    given: { spec: WATCHING, status: BOUND },
+    seen: seen({ ...present({ owner: ELSEWHERE, metadata: { 'assigned-user': 'alice' } }), owned: [] }),
+    steps: ['SetMetadata'],
+    ready: 'WouldChange',
+  },
+  {
+    reason: "one that was watched and is to be managed is its owner's",
+    given: { spec: { adopt: { id: 's1' } }, status: BOUND },
+    seen: seen({ ...present({ owner: ELSEWHERE }), owned: [] }),
+    steps: [],
+    ready: 'TakenOver',
+    stalled: true,
+  },
+  {
+    reason: 'a server that is watched by a record that comes from its owner is on its way here: the tag would be written',
+    given: { spec: WATCHING, status: BOUND },
+    seen: seen({ ...present({ owner: ELSEWHERE }), owned: [], former: ELSEWHERE }),
+    steps: ['Own'],
+    ready: 'WouldChange',
   },
   {
     reason: 'what another record is bound to is not touched',
