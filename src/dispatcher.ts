@@ -69,6 +69,7 @@ const FLOOD = 256;
 const STOCK_KINDS = ['VirtualMachine', 'VirtualMachinePool', 'VirtualMachineAssignment', 'Recipe'] as const;
 const RESYNC_MS = 600_000;
 const STATUS_DELAY_MS = 2_000;
+const PLACE_DELAY_MS = 500;
 const DEFAULT_CONCURRENCY = 64;
 
 /** Starts the reconcilers over a store. Returns at once; {@link Dispatcher.synced} says when all is known. */
@@ -191,7 +192,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const wakeNamespace = batched(environment, (namespace) => {
     const { offered, moved } = stock.concerned(namespace);
     for (const assignment of offered) assignments.enqueue(keyOf(assignment));
-    for (const assignment of moved) assignments.enqueue(keyOf(assignment), 'resync');
+    // In a while: a place is news, and two who see different queues must not race to tell it.
+    for (const assignment of moved) assignments.enqueueAfter(keyOf(assignment), PLACE_DELAY_MS);
   });
   /** Who waits may be offered something else now. */
   function wakeQueue(changed: Resource | undefined): void {
