@@ -2,7 +2,7 @@ import type { Cache } from '../controllers/cache.js';
 import type { Secret } from '../resources/core.js';
 import { keyOf, type Resource, type ResourceKey } from '../resources/metadata.js';
 import { isStoreError } from '../store/errors.js';
-import type { Draft, Store } from '../store/store.js';
+import type { Draft, Store, WriteOptions } from '../store/store.js';
 
 /**
  * The annotation `INSTALLATION/UID`: under which owner tag the server of a VirtualMachine is known in the cloud. Written with the
@@ -134,8 +134,8 @@ export class Records {
   }
 
   /** Writes the status, as {@link Store.updateStatus} does. */
-  updateStatus(resource: Resource): Promise<Resource> {
-    return this.#cache(resource.kind).writing(keyOf(resource), () => this.store.updateStatus(resource));
+  updateStatus(resource: Resource, options?: Pick<WriteOptions, 'urgent'>): Promise<Resource> {
+    return this.#cache(resource.kind).writing(keyOf(resource), () => this.store.updateStatus(resource, options));
   }
 
   /** All Clouds. */

@@ -2,6 +2,7 @@ import type { Assignment, AssignmentStatus } from '../../resources/assignment.js
 import type { ProposedCondition } from '../../resources/conditions.js';
 import { milliseconds } from '../../resources/duration.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { poolOf } from '../pool/membership.js';
 import { planReclaim, type Reclaim } from '../pool/reclaim.js';
 import { type Failure, failureOf, serverChanged } from './failure.js';
 import type { Held, Observation } from './observation.js';
@@ -13,8 +14,11 @@ export const FINALIZER = 'dispatcher.dev/assignment';
 export type Step =
   | { readonly kind: 'AddFinalizer' }
   | { readonly kind: 'RemoveFinalizer' }
-  /** Writes this assignment into the machine, if nobody has meanwhile: the act that decides who may have it. */
-  | { readonly kind: 'Claim'; readonly vm: VirtualMachine; readonly epoch: number }
+  /**
+   * Writes this assignment into the machine, if nobody has meanwhile: the act that decides who may have it. `hold`: the finalizer is put
+   * on in the same moment; one alone is borne, since the pool takes a machine back whose assignment is gone.
+   */
+  | { readonly kind: 'Claim'; readonly vm: VirtualMachine; readonly epoch: number; readonly hold: boolean }
   /** Tells the inventory that the user has the machine. */
   | { readonly kind: 'TellAssigned'; readonly vm: VirtualMachine }
   /** Tells the inventory that nobody has it any more. */
@@ -115,8 +119,10 @@ function planUnbound(assignment: Assignment, observation: Observation, failure: 
   if (claim) return planClaimed(assignment, claim, failure);
   if (obstacle) return { ...stalled(obstacle.reason, obstacle.message), ...(soonest ? { until: soonest } : {}) };
   if (served?.kind === 'offered') {
-    const hold: Step[] = metadata.finalizers?.includes(FINALIZER) ? [] : [{ kind: 'AddFinalizer' }];
-    return working('Claiming', [...hold, { kind: 'Claim', vm: served.vm, epoch }]);
+    const { vm } = served;
+    const held = metadata.finalizers?.includes(FINALIZER) ?? false;
+    const before: Step[] = held || poolOf(vm) ? [] : [{ kind: 'AddFinalizer' }];
+    return working('Claiming', [...before, { kind: 'Claim', vm, epoch, hold: !held && before.length === 0 }]);
   }
   const place = served?.place ?? 1;
   const turn = `number ${place} among those that wait for the same machines`;

@@ -117,7 +117,10 @@ export class AssignmentReconciler implements Reconciler {
       case 'Claim': {
         const { name, uid } = pass.assignment.metadata;
         const claimRef = { name, uid, epoch: step.epoch };
-        await records.update({ ...step.vm, spec: { ...step.vm.spec, claimRef } });
+        const claiming = records.update({ ...step.vm, spec: { ...step.vm.spec, claimRef } });
+        const [, held] = await Promise.allSettled([claiming, step.hold ? this.#setFinalizer(pass, withFinalizer) : undefined]);
+        await claiming;
+        if (held.status === 'rejected') throw held.reason;
         return;
       }
       case 'TellAssigned':
@@ -139,7 +142,8 @@ export class AssignmentReconciler implements Reconciler {
         return;
       case 'Bind':
         delete pass.read;
-        return this.#write(pass, this.#bound(pass.assignment, step.vm, step.epoch, step.why));
+        // Somebody waits for this one.
+        return this.#write(pass, this.#bound(pass.assignment, step.vm, step.epoch, step.why), true);
       case 'Lose': {
         delete pass.read;
         const { virtualMachine: _gone, id, addresses: _addresses, boundAt: _at, ...rest } = pass.assignment.status ?? {};
@@ -202,9 +206,9 @@ export class AssignmentReconciler implements Reconciler {
   }
 
   /** Writes the status if it says something new. @throws StoreError Conflict if the assignment was changed meanwhile. */
-  async #write(pass: Pass, status: AssignmentStatus): Promise<void> {
+  async #write(pass: Pass, status: AssignmentStatus, urgent = false): Promise<void> {
     if (sameJson(pass.assignment.status ?? {}, status)) return;
-    const { metadata } = await this.tools.records.updateStatus({ ...pass.assignment, status });
+    const { metadata } = await this.tools.records.updateStatus({ ...pass.assignment, status }, { urgent });
     pass.assignment = { ...pass.assignment, metadata, status };
   }
 

@@ -93,7 +93,8 @@ export class ResourceStore implements Store {
 
   async updateStatus(draft: Draft, options: WriteOptions = {}): Promise<Resource> {
     const key = keyOfDraft(draft);
-    return this.#write({ type: 'status', key, status: draft.status ?? null, expected: preconditionOf(draft) }, options);
+    const { urgent = false } = options;
+    return this.#write({ type: 'status', key, status: draft.status ?? null, expected: preconditionOf(draft), urgent }, options);
   }
 
   async delete(key: ResourceKey, options: DeleteOptions = {}): Promise<Resource> {

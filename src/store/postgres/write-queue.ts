@@ -27,7 +27,7 @@ const BATCH_LENGTH = 8_000_000;
  */
 const GATHER_MS = 3;
 /**
- * A status or an Event waits so long for others to go along with it: nobody but a program reads its answer. All else is written at
+ * A status that is not urgent, or an Event, waits so long for others to go along with it: nobody but a program reads its answer. All else is written at
  * once, and takes those along. Milliseconds.
  */
 const PATIENCE_MS = 10;
@@ -197,7 +197,7 @@ function rowsOf(batch: readonly Waiting[], outcomes: readonly Outcome[]): Row[] 
 }
 
 function isUrgent(write: Write): boolean {
-  return write.type !== 'status' && keyOfWrite(write).kind !== 'Event';
+  return write.type === 'status' ? write.urgent : keyOfWrite(write).kind !== 'Event';
 }
 
 function refusal(key: string, error: unknown): StoreError {

@@ -76,7 +76,7 @@ describe('an assignment', () => {
     await bound('urgent', 'web-2');
     await addMachine('web-3', 's3');
     await bound('old', 'web-3');
-    expect(status('young').place).toBe(1);
+    await rig.until('young is told its place', () => status('young').place === 1, 2_000);
   });
 
   test('gives its machine back when it is deleted, and the next in the queue has it', async () => {

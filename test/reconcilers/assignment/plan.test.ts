@@ -40,6 +40,8 @@ function seen(over: Partial<Observation> = {}): Observation {
   };
 }
 
+const OWNED = { apiVersion: 'dispatcher.dev/v1alpha1', kind: 'VirtualMachinePool', name: 'p', uid: 'p', controller: true };
+
 /** Alice has web-1. */
 const BOUND: AssignmentStatus = {
   virtualMachine: { name: 'web-1', uid: 'uid-web-1' },
@@ -73,11 +75,17 @@ interface Case {
 const CASES: readonly Case[] = [
   // taking
   {
-    reason: 'a machine that is offered is claimed, after the finalizer',
+    reason: 'a machine in no pool is claimed after the finalizer: nobody else would take it back',
     meta: { finalizers: [] },
     seen: seen({ served: offered() }),
     steps: ['AddFinalizer', 'Claim web-2'],
     ready: 'Claiming',
+  },
+  {
+    reason: 'one in a pool, along with the finalizer',
+    meta: { finalizers: [] },
+    seen: seen({ served: { kind: 'offered', vm: machine('web-2', {}, {}, { ownerReferences: [OWNED] }) } }),
+    steps: ['Claim web-2'],
   },
   {
     reason: 'a claim that was made is taken up',
