@@ -174,7 +174,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   // First of all: whoever is woken by a change must not see what followed from the state before it.
-  for (const kind of STOCK_KINDS) caches[kind].onChange(() => stock.changed());
+  for (const kind of STOCK_KINDS) caches[kind].onChange(() => stock.changed(kind));
   for (const [kind, cache] of Object.entries(caches)) {
     const own = Object.entries(byKind).find(([name]) => name === kind)?.[1];
     if (own) cache.onChange((change) => followOwnKind(own, change));

@@ -279,7 +279,9 @@ export class World {
 
   /** Somebody changes something with the cloud's own client: only on servers that a record is bound to. */
   #meddle(): void {
-    const running = this.cloud.alive().filter(({ state }) => state === 'Running');
+    const records = this.store.everything('VirtualMachine').flatMap((resource) => asVirtualMachine(resource));
+    const bound = new Set(records.map(({ status }) => status?.id));
+    const running = this.cloud.alive().filter(({ id, state }) => state === 'Running' && bound.has(id));
     const victim = running[this.world.below(running.length)];
     if (!victim) return;
     const acts: readonly (() => unknown)[] = [

@@ -19,7 +19,7 @@ import { activityOf } from './activity.js';
 import { failureOf } from './failure.js';
 import { readAssignment } from './input.js';
 import type { Held, Observation } from './observation.js';
-import { describeStep, expiryOf, FINALIZER, type Plan, plan, type Step } from './plan.js';
+import { describeStep, expiryOf, FINALIZER, lastEpoch, type Plan, plan, type Step } from './plan.js';
 import type { Stock } from './stock.js';
 
 /** The conditions that this reconciler writes; others are left alone. */
@@ -92,17 +92,20 @@ export class AssignmentReconciler implements Reconciler {
     const seen = () =>
       name === undefined ? undefined : records.get({ kind: 'VirtualMachine', namespace: metadata.namespace ?? '', name });
     const [bound] = held(read ? read.resource : seen());
-    // Who has a machine that serves asks nothing of the queue.
-    const content = status?.virtualMachine !== undefined && failureOf(status, bound) === undefined;
+    // Who has a machine that serves, or has claimed one, asks nothing of the queue.
+    const has = status?.virtualMachine !== undefined && failureOf(status, bound) === undefined;
+    const content = has || claims.some(({ vm }) => (vm.spec.claimRef?.epoch ?? 0) > lastEpoch(status ?? {}));
+    const served = content ? undefined : stock.served(assignment);
+    const waits = served?.kind === 'waits';
     return {
       claims: claims.toSorted((a, b) => (a.vm.metadata.name < b.vm.metadata.name ? -1 : 1)),
       bound,
       confirmed: read !== undefined,
-      served: content ? undefined : stock.served(assignment),
+      served,
       obstacle: content ? undefined : stock.obstacle(assignment),
       activeAt: activityOf(assignment, bound && inventories.view(bound.vm).activeAt),
-      soonest: content ? undefined : stock.soonest(assignment),
-      withheld: content ? undefined : stock.withheld(assignment),
+      soonest: waits ? stock.soonest(assignment) : undefined,
+      withheld: waits ? stock.withheld(assignment) : undefined,
     };
   }
 

@@ -37,7 +37,6 @@ interface PoolFacts {
 
 /** What is there in a namespace, and who is offered what. */
 interface NamespaceView {
-  readonly pools: ReadonlyMap<string, PoolFacts>;
   readonly waiting: ReadonlyMap<string, Waiting>;
   readonly served: ReadonlyMap<string, Served>;
   /** Machines that are through with everything but their readiness delay, and when they are. */
@@ -55,20 +54,22 @@ const VIEW_MS = 1000;
  */
 export class Stock {
   readonly #views = new Map<string, { readonly view: NamespaceView; readonly until: number }>();
+  readonly #pools = new Map<string, ReadonlyMap<string, PoolFacts>>();
   /** By assignment and machine, as they stand in the store: whether the machine fails it. */
   #failing = new WeakMap<Resource, { readonly machine: Resource | undefined; readonly fails: boolean }>();
 
   constructor(private readonly tools: StockTools) {}
 
-  /** To be called when a machine, pool, recipe, assignment or Cloud changed: what was worked out counts no more. */
-  changed(): void {
+  /** To be called when a machine, pool, recipe or assignment changed: what was worked out counts no more. */
+  changed(kind: 'VirtualMachine' | 'VirtualMachinePool' | 'VirtualMachineAssignment' | 'Recipe'): void {
     this.#views.clear();
+    if (kind === 'VirtualMachinePool' || kind === 'Recipe') this.#pools.clear();
   }
 
   /** To be called when what an inventory says has changed. */
   inventoryChanged(): void {
     this.#failing = new WeakMap();
-    this.changed();
+    this.#views.clear();
   }
 
   /** The assignments of a namespace that are offered a machine, or whose place is not what their status says. */
@@ -109,7 +110,7 @@ export class Stock {
   obstacle({ metadata, spec }: Assignment): Obstacle | undefined {
     const namespace = metadata.namespace ?? '';
     const { poolRef, virtualMachineRef, selector, application } = spec;
-    const { pools } = this.#view(namespace);
+    const pools = this.#poolsOf(namespace);
     if (virtualMachineRef) {
       const { name } = virtualMachineRef;
       if (this.tools.records.get({ kind: 'VirtualMachine', namespace, name })) return undefined;
@@ -145,7 +146,7 @@ export class Stock {
     if (!vm) return undefined;
     const { opinion, holder } = this.tools.inventories.view(vm);
     const owner = poolOf(vm);
-    const facts = owner && this.#view(metadata.namespace ?? '').pools.get(owner.uid);
+    const facts = owner && this.#poolsOf(metadata.namespace ?? '').get(owner.uid);
     const going = facts?.pool.metadata.deletionTimestamp !== undefined;
     return {
       vm,
@@ -163,20 +164,19 @@ export class Stock {
     const now = this.tools.environment.now();
     const known = this.#views.get(namespace);
     if (known && now.getTime() < known.until) return known.view;
-    const pools = this.#pools(namespace);
+    const pools = this.#poolsOf(namespace);
     const { free, coming, withheld, claimed } = this.#machines(namespace, pools, now);
-    // Obstacles and held machines ask for the pools, while the queue is still to be worked out.
-    const unqueued = { pools, waiting: new Map(), served: new Map(), coming, withheld };
     const until = Math.min(now.getTime() + VIEW_MS, ...coming.map(({ at }) => at.getTime()));
-    this.#views.set(namespace, { view: unqueued, until });
     const waiting = this.#waiting(namespace, pools);
     const served = serve([...waiting.values()], free, this.#room(claimed, waiting));
-    const view = { pools, waiting, served, coming, withheld };
+    const view = { waiting, served, coming, withheld };
     this.#views.set(namespace, { view, until });
     return view;
   }
 
-  #pools(namespace: string): ReadonlyMap<string, PoolFacts> {
+  #poolsOf(namespace: string): ReadonlyMap<string, PoolFacts> {
+    const known = this.#pools.get(namespace);
+    if (known) return known;
     const { records } = this.tools;
     const pools = records.inNamespace('VirtualMachinePool', namespace).flatMap((resource): PoolFacts[] => {
       const pool = readPool(resource);
@@ -193,7 +193,9 @@ export class Stock {
         },
       ];
     });
-    return new Map(pools.map((facts) => [facts.pool.metadata.uid, facts]));
+    const byUid = new Map(pools.map((facts) => [facts.pool.metadata.uid, facts]));
+    this.#pools.set(namespace, byUid);
+    return byUid;
   }
 
   #machines(namespace: string, pools: ReadonlyMap<string, PoolFacts>, now: Date) {
