@@ -63,22 +63,32 @@ const RETURNED = columns('r');
 const SAME_KEY = 'r.kind = i.kind AND r.namespace = i.namespace AND r.name = i.name';
 const AS_EXPECTED = '(i.uid IS NULL OR i.uid = r.uid) AND (i.version IS NULL OR i.version = r.resource_version::text)';
 
-/** True for writes that {@link createAtOnce} can do. */
-export function areCreates(writes: readonly Write[]): writes is readonly Of<'create'>[] {
-  return writes.every(({ type }) => type === 'create');
-}
-
 /**
- * Creates what can be created, in one statement that is its own transaction and takes its turn by itself: a quarter of the way of
- * {@link writeBatch}. Nothing is read before, so it can do without a turn of the whole.
- * @returns one outcome per write, in their order; undefined for what was not made: only one who has the turn can say why.
- * @throws what the database says if a row is one that it refuses: then none was made.
+ * Does writes of one type, where that takes one statement, as a transaction that takes its turn by itself: a quarter of the way of
+ * {@link writeBatch}. What each write expects stands in the statement, so it can do without a turn of the whole.
+ * @returns one outcome per write, in their order; undefined for what was not done: only one who has the turn can say why.
+ * @throws what the database says if a row is one that it refuses: then none was done.
  */
-export async function createAtOnce(
+export async function writeAtOnce(
   client: pg.ClientBase,
   secrets: SecretCodec,
-  writes: readonly Of<'create'>[],
+  writes: readonly Write[],
 ): Promise<(Row | undefined)[]> {
+  const written = await rowsAtOnce(client, secrets, writes);
+  const byKey = new Map(written.map((row) => [formatKey(row), row]));
+  return writes.map((write) => byKey.get(formatKey(keyOfWrite(write))));
+}
+
+async function rowsAtOnce(client: pg.ClientBase, secrets: SecretCodec, writes: readonly Write[]): Promise<Row[]> {
+  if (writes.every((write) => write.type === 'create')) return createdRows(client, secrets, writes);
+  if (writes.every((write) => write.type === 'status')) return statusRows(client, writes);
+  // A Secret is read before it is written.
+  if (writes.every((write) => write.type === 'update' && write.row.kind !== 'Secret'))
+    return updatedRows(client, writes.filter((write) => write.type === 'update').map(rowToUpdate));
+  return [];
+}
+
+async function createdRows(client: pg.ClientBase, secrets: SecretCodec, writes: readonly Of<'create'>[]): Promise<Row[]> {
   const rows = writes.map(({ row, uid }) => ({ ...secrets.seal(row, uid), uid }));
   const { rows: made } = await client.query<Row>({
     name: 'create at once',
@@ -89,8 +99,7 @@ export async function createAtOnce(
       ON CONFLICT (kind, namespace, name) DO NOTHING RETURNING ${RETURNED}`,
     values: [JSON.stringify(rows)],
   });
-  const byKey = new Map(made.map((row) => [formatKey(row), row]));
-  return writes.map(({ row }) => byKey.get(formatKey(row)));
+  return made;
 }
 
 async function create(client: pg.ClientBase, secrets: SecretCodec, writes: readonly Of<'create'>[], outcomes: Outcomes) {
@@ -152,9 +161,16 @@ async function update(client: pg.ClientBase, secrets: SecretCodec, writes: reado
   const rows = writes.flatMap(({ row, expected }) => {
     const before = current.get(formatKey(row));
     if (row.kind === 'Secret' && !before) return []; // Without a uid there is nothing to bind the ciphertext to.
-    const sealed = before ? secrets.seal(row, before.uid, before) : row;
-    return { ...sealed, uid: expected.uid, version: expected.resourceVersion };
+    return rowToUpdate({ row: before ? secrets.seal(row, before.uid, before) : row, expected });
   });
+  await settle(client, writes, await updatedRows(client, rows), outcomes);
+}
+
+function rowToUpdate({ row, expected }: { readonly row: object; readonly expected: Precondition }): object {
+  return { ...row, uid: expected.uid, version: expected.resourceVersion };
+}
+
+async function updatedRows(client: pg.ClientBase, rows: readonly object[]): Promise<Row[]> {
   const { rows: written } = await client.query<Row>({
     name: 'update',
     text: `UPDATE resources AS r SET labels = i.labels, annotations = i.annotations, finalizers = i.finalizers,
@@ -165,10 +181,14 @@ async function update(client: pg.ClientBase, secrets: SecretCodec, writes: reado
       RETURNING ${RETURNED}`,
     values: [JSON.stringify(rows)],
   });
-  await settle(client, writes, written, outcomes);
+  return written;
 }
 
 async function updateStatus(client: pg.ClientBase, writes: readonly Of<'status'>[], outcomes: Outcomes) {
+  await settle(client, writes, await statusRows(client, writes), outcomes);
+}
+
+async function statusRows(client: pg.ClientBase, writes: readonly Of<'status'>[]): Promise<Row[]> {
   const rows = writes.map(({ key: { kind, namespace, name }, status, expected }) => {
     return { kind, namespace, name, status, uid: expected.uid, version: expected.resourceVersion };
   });
@@ -179,7 +199,7 @@ async function updateStatus(client: pg.ClientBase, writes: readonly Of<'status'>
       WHERE ${SAME_KEY} AND ${AS_EXPECTED} RETURNING ${RETURNED}`,
     values: [JSON.stringify(rows)],
   });
-  await settle(client, writes, written, outcomes);
+  return written;
 }
 
 /** Rows that were not written are as they were asked to be, or not what was expected. */

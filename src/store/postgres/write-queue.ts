@@ -15,7 +15,7 @@ import {
 } from './database.js';
 import type { Row } from './rows.js';
 import type { SecretCodec } from './secrets.js';
-import { areCreates, createAtOnce, keyOfWrite, type Outcome, type Write, writeBatch } from './write-batch.js';
+import { keyOfWrite, type Outcome, type Write, writeAtOnce, writeBatch } from './write-batch.js';
 
 /** Writes in one transaction at most: long enough to be cheap, short enough that others have their turn. */
 const BATCH_SIZE = 1_000;
@@ -84,7 +84,7 @@ export class WriteQueue {
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
-      await this.#gathering;
+      if (!this.#waiting.some(({ write }) => write.type === 'status' && write.urgent)) await this.#gathering;
       if (!this.#closed && !this.#waiting.some((waiting) => isUrgent(waiting.write))) await this.#patience();
       const batch = this.#takeBatch();
       this.#gathering = batch.length > 1 && batch.length < BATCH_SIZE ? sleep(this.environment, GATHER_MS) : undefined;
@@ -148,18 +148,18 @@ export class WriteQueue {
   }
 
   async #write(writes: readonly Write[], keep: boolean): Promise<Outcome[]> {
-    const made = keep && areCreates(writes) ? await this.#createAtOnce(writes) : [];
+    const made = keep ? await this.#writeAtOnce(writes) : [];
     const left = writes.filter((_, index) => made[index] === undefined);
     if (left.length === 0) return made.filter((row) => row !== undefined);
     const outcomes = await inTurn(this.pool, keep, (client) => writeBatch(client, this.secrets, left));
     return writes.map((_, index) => made[index] ?? outcomes.shift() ?? new StoreError('Unavailable', 'a write had no outcome'));
   }
 
-  async #createAtOnce(writes: Parameters<typeof createAtOnce>[2]): Promise<(Row | undefined)[]> {
+  async #writeAtOnce(writes: readonly Write[]): Promise<(Row | undefined)[]> {
     const client = await this.pool.connect();
     let broken: boolean | undefined;
     try {
-      return await createAtOnce(client, this.secrets, writes);
+      return await writeAtOnce(client, this.secrets, writes);
     } catch (error) {
       if (isRefusal(error)) throw error;
       broken = true;
