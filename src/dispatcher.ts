@@ -201,6 +201,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     if (manager.leading && records.inNamespace('VirtualMachineAssignment', namespace).length > 0) wakeNamespace(namespace);
   }
   for (const kind of STOCK_KINDS) caches[kind].onChange(({ previous, current }) => wakeQueue(current ?? previous));
+  // Where nothing can be had at all, it is another reason that changes, and no place.
+  const waitingBeside: (change: Change) => ResourceKey[] = ({ previous, current }) =>
+    stock.waiting((current ?? previous)?.metadata.namespace ?? '').map(keyOf);
+  assignments.follow(caches.VirtualMachinePool, unlessStatus(waitingBeside), 'resync');
+  assignments.follow(caches.Recipe, unlessStatus(waitingBeside), 'resync');
   assignments.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(assignmentOf));
   machines.follow(caches.VirtualMachineAssignment, ({ previous, current }) => [previous, current].flatMap(machineOf));
   machines.follow(
@@ -338,10 +343,7 @@ function laneOf({ metadata, status }: Resource): Lane {
 function followOwnKind(controller: Controller, change: Change): void {
   const { previous, current, own } = change;
   // A reconciler that writes its own resource knows of it. One that writes another's declaration makes work for the other.
-  const toldNothing =
-    previous?.metadata.generation === current?.metadata.generation &&
-    previous?.metadata.deletionTimestamp === current?.metadata.deletionTimestamp;
-  if (own && toldNothing) return;
+  if (own && isSameWish(change)) return;
   const sameDeclaration =
     previous !== undefined &&
     current !== undefined &&
@@ -394,6 +396,19 @@ function machineOf(assignment: Resource | undefined): ResourceKey[] {
   if (!assignment) return [];
   const { namespace = '' } = assignment.metadata;
   return INDEXES.boundMachine(assignment).map((name) => ({ kind: 'VirtualMachine', namespace, name }));
+}
+
+/** Leaves out changes of nothing but a status. */
+function unlessStatus(keys: (change: Change) => ResourceKey[]): (change: Change) => ResourceKey[] {
+  return (change) => (isSameWish(change) ? [] : keys(change));
+}
+
+/** True if a change is not one of what is declared, or of whether it is to go. */
+function isSameWish({ previous, current }: Change): boolean {
+  return (
+    previous?.metadata.generation === current?.metadata.generation &&
+    previous?.metadata.deletionTimestamp === current?.metadata.deletionTimestamp
+  );
 }
 
 function credentialsOf(cloud: Resource | undefined): ResourceKey[] {

@@ -31,6 +31,7 @@ interface PoolFacts {
   readonly pool: Pool;
   /** Undefined: any, since it is made from a template. */
   readonly applications: readonly string[] | undefined;
+  readonly recipe: 'none' | 'there' | 'missing';
   readonly delayMs: number;
   readonly digest: string | undefined;
 }
@@ -85,6 +86,11 @@ export class Stock {
     return { offered, moved };
   }
 
+  /** The assignments of a namespace that wait. */
+  waiting(namespace: string): readonly Assignment[] {
+    return [...this.#view(namespace).waiting.values()].map(({ assignment }) => assignment);
+  }
+
   /** What the queue has for an assignment; undefined: it does not wait. */
   served({ metadata }: Assignment): Served | undefined {
     return this.#view(metadata.namespace ?? '').served.get(metadata.uid);
@@ -133,6 +139,10 @@ export class Stock {
       };
     if (facts.pool.metadata.deletionTimestamp)
       return { reason: 'PoolTerminating', message: `VirtualMachinePool ${poolRef.name} is being deleted: it gives nothing more` };
+    if (facts.recipe === 'missing') {
+      const message = `spec.poolRef.name: VirtualMachinePool ${poolRef.name} names a Recipe that is not there, or has an invalid spec`;
+      return { reason: 'RecipeNotFound', message };
+    }
     if (facts.applications && !facts.applications.includes(application)) {
       const message = `spec.application: the recipe of VirtualMachinePool ${poolRef.name} does not serve "${application}", but ${facts.applications.join(', ')}`;
       return { reason: 'ApplicationNotServed', message };
@@ -187,6 +197,7 @@ export class Stock {
       return [
         {
           pool,
+          recipe: recipeRef ? (recipe ? 'there' : 'missing') : 'none',
           applications: recipeRef ? (recipe?.spec.applications ?? []) : undefined,
           delayMs: milliseconds(recipe?.spec.readiness?.delay ?? '0s'),
           digest: this.tools.digestOf(pool),

@@ -216,6 +216,18 @@ describe('an assignment', () => {
     await addMachine('web-1', 's1');
     await bound('alice', 'web-1');
   });
+
+  test('whose pool cannot serve is told why: its recipe is missing, it goes, it is gone', async () => {
+    await withMachines(0);
+    const spec = { cloudRef: { name: 'lab' }, recipeRef: { name: 'galaxy' }, replicas: 0, maxSize: 1 };
+    await declare('VirtualMachinePool', 'galaxy', spec);
+    await assign('alice', { selector: undefined, poolRef: { name: 'galaxy' } });
+    await rig.until('the recipe is missed', () => ready('alice') === 'False RecipeNotFound');
+    await declare('Recipe', 'galaxy', { image: 'cirros', flavor: 'm1.tiny', applications: ['galaxy'] });
+    await rig.until('alice waits', () => ready('alice') === 'False Waiting');
+    await rig.remove('VirtualMachinePool', 'galaxy');
+    await rig.until('the pool is missed', () => ready('alice') === 'False PoolNotFound');
+  });
 });
 
 describe('a process that is killed', () => {
@@ -255,6 +267,10 @@ describe('a process that is killed', () => {
     await bound('bob', 'web-2');
   });
 });
+
+async function declare(kind: string, name: string, spec: Record<string, unknown>): Promise<void> {
+  await rig.store.create({ apiVersion: 'dispatcher.dev/v1alpha1', kind, metadata: { name, namespace: 'default' }, spec });
+}
 
 async function annotate(kind: string, name: string, annotations: Record<string, string>): Promise<void> {
   const { metadata, ...rest } = rig.get(kind, name);
