@@ -129,8 +129,8 @@ export class Records {
   }
 
   /** Writes all but the status, as {@link Store.update} does. */
-  update(resource: Resource): Promise<Resource> {
-    return this.#cache(resource.kind).writing(keyOf(resource), () => this.store.update(resource));
+  update(resource: Resource, options?: Pick<WriteOptions, 'urgent'>): Promise<Resource> {
+    return this.#cache(resource.kind).writing(keyOf(resource), () => this.store.update(resource, options));
   }
 
   /** Writes the status, as {@link Store.updateStatus} does. */

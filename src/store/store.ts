@@ -59,7 +59,7 @@ export interface DeleteOptions {
 export interface WriteOptions {
   /** Everything is checked and the result returned, nothing is kept. */
   readonly dryRun?: boolean;
-  /** A status that somebody waits for: it is not held back for others to be written along with it. */
+  /** Somebody waits for it: it is not held back for others to be written along with it. */
   readonly urgent?: boolean;
 }
 

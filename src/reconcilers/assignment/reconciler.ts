@@ -120,7 +120,7 @@ export class AssignmentReconciler implements Reconciler {
       case 'Claim': {
         const { name, uid } = pass.assignment.metadata;
         const claimRef = { name, uid, epoch: step.epoch };
-        const claiming = records.update({ ...step.vm, spec: { ...step.vm.spec, claimRef } });
+        const claiming = records.update({ ...step.vm, spec: { ...step.vm.spec, claimRef } }, { urgent: true });
         const [, held] = await Promise.allSettled([claiming, step.hold ? this.#setFinalizer(pass, withFinalizer) : undefined]);
         await claiming;
         if (held.status === 'rejected') throw held.reason;

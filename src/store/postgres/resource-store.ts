@@ -93,8 +93,7 @@ export class ResourceStore implements Store {
 
   async updateStatus(draft: Draft, options: WriteOptions = {}): Promise<Resource> {
     const key = keyOfDraft(draft);
-    const { urgent = false } = options;
-    return this.#write({ type: 'status', key, status: draft.status ?? null, expected: preconditionOf(draft), urgent }, options);
+    return this.#write({ type: 'status', key, status: draft.status ?? null, expected: preconditionOf(draft) }, options);
   }
 
   async delete(key: ResourceKey, options: DeleteOptions = {}): Promise<Resource> {
@@ -128,8 +127,9 @@ export class ResourceStore implements Store {
     return this.#write({ type: 'create', row, uid: this.#environment.id() }, options);
   }
 
-  async #write(write: Write, { dryRun = false }: WriteOptions): Promise<Resource> {
-    const row: Row = await this.#writes.submit(write, dryRun);
+  async #write(write: Write, options: WriteOptions): Promise<Resource> {
+    const { dryRun = false } = options;
+    const row: Row = await this.#writes.submit(write, options);
     const resource = this.#secrets.read(row);
     if (dryRun) return resource;
     this.#seen = Math.max(this.#seen, row.resource_version);

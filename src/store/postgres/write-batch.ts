@@ -16,14 +16,7 @@ export interface Precondition {
 export type Write =
   | { readonly type: 'create'; readonly row: WrittenRow; readonly uid: string }
   | { readonly type: 'update'; readonly row: WrittenRow; readonly expected: Precondition }
-  | {
-      readonly type: 'status';
-      readonly key: ResourceKey;
-      readonly status: unknown;
-      readonly expected: Precondition;
-      /** See `WriteOptions` of the port. */
-      readonly urgent: boolean;
-    }
+  | { readonly type: 'status'; readonly key: ResourceKey; readonly status: unknown; readonly expected: Precondition }
   | { readonly type: 'delete'; readonly key: ResourceKey; readonly options: DeleteOptions };
 
 /** What came of one write: the row as it stands after it, or why it was not done. */

@@ -1,8 +1,9 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
-import { type Environment, sleep } from '../../environment.js';
+import type { Environment } from '../../environment.js';
 import { formatKey } from '../../resources/metadata.js';
 import { StoreError } from '../errors.js';
+import type { WriteOptions } from '../store.js';
 import {
   inTurn,
   isContention,
@@ -23,7 +24,7 @@ const BATCH_SIZE = 1_000;
 const BATCH_LENGTH = 8_000_000;
 /**
  * While many write at once, a batch begins so long after the one before it at the earliest, and takes along what comes meanwhile: a
- * transaction costs as much as several rows. Who writes alone never waits. Milliseconds.
+ * transaction costs as much as several rows. Who writes alone never waits, nor does what is urgent. Milliseconds.
  */
 const GATHER_MS = 3;
 /**
@@ -39,6 +40,7 @@ interface Waiting {
   readonly key: string;
   readonly length: number;
   readonly dryRun: boolean;
+  readonly urgent: boolean;
   readonly resolve: (row: Row) => void;
   readonly reject: (error: StoreError) => void;
 }
@@ -52,6 +54,7 @@ export class WriteQueue {
   #running: Promise<void> | undefined;
   #gathering: Promise<void> | undefined;
   #hurry: () => void = () => undefined;
+  #rush: () => void = () => undefined;
   #closed = false;
 
   constructor(
@@ -64,12 +67,13 @@ export class WriteQueue {
   ) {}
 
   /** @returns the row as it stands after the write. @throws StoreError as the port says. */
-  submit(write: Write, dryRun: boolean): Promise<Row> {
+  submit(write: Write, { dryRun = false, urgent = false }: WriteOptions): Promise<Row> {
     if (this.#closed) return Promise.reject(new StoreError('Unavailable', 'the store is closed'));
     return new Promise((resolve, reject) => {
       const key = formatKey(keyOfWrite(write));
-      this.#waiting.push({ write, key, length: JSON.stringify(write).length, dryRun, resolve, reject });
-      if (isUrgent(write)) this.#hurry();
+      this.#waiting.push({ write, key, length: JSON.stringify(write).length, dryRun, urgent, resolve, reject });
+      if (urgent) this.#rush();
+      if (urgent || !isPatient(write)) this.#hurry();
       // What else is asked for in this turn of the event loop comes along.
       this.#running ??= Promise.resolve().then(() => this.#run());
     });
@@ -84,10 +88,10 @@ export class WriteQueue {
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
-      if (!this.#waiting.some(({ write }) => write.type === 'status' && write.urgent)) await this.#gathering;
-      if (!this.#closed && !this.#waiting.some((waiting) => isUrgent(waiting.write))) await this.#patience();
+      if (!this.#waiting.some(({ urgent }) => urgent)) await this.#gathering;
+      if (!this.#closed && this.#waiting.every(({ write, urgent }) => !urgent && isPatient(write))) await this.#patience();
       const batch = this.#takeBatch();
-      this.#gathering = batch.length > 1 && batch.length < BATCH_SIZE ? sleep(this.environment, GATHER_MS) : undefined;
+      this.#gathering = batch.length > 1 && batch.length < BATCH_SIZE ? this.#gather() : undefined;
       try {
         const outcomes = await this.#perform(batch);
         if (batch[0]?.dryRun === false) this.onCommitted(rowsOf(batch, outcomes));
@@ -103,6 +107,16 @@ export class WriteQueue {
       }
     }
     this.#running = undefined;
+  }
+
+  #gather(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.environment.after(GATHER_MS, resolve);
+      this.#rush = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   #patience(): Promise<void> {
@@ -196,8 +210,8 @@ function rowsOf(batch: readonly Waiting[], outcomes: readonly Outcome[]): Row[] 
   return outcomes.filter((outcome): outcome is Row => !(outcome instanceof StoreError));
 }
 
-function isUrgent(write: Write): boolean {
-  return write.type === 'status' ? write.urgent : keyOfWrite(write).kind !== 'Event';
+function isPatient(write: Write): boolean {
+  return write.type === 'status' || keyOfWrite(write).kind === 'Event';
 }
 
 function refusal(key: string, error: unknown): StoreError {
