@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Assignment } from '../resources/assignment.js';
 import type { Resource } from '../resources/metadata.js';
 import type { Pool } from '../resources/pool.js';
-import type { VirtualMachine } from '../resources/virtual-machine.js';
+import { FAULTY_ANNOTATION, type VirtualMachine } from '../resources/virtual-machine.js';
 import { nodeNumber } from './node-number.js';
 
 /** The numbers of Cistern's states. */
@@ -32,9 +32,6 @@ export interface Declarations {
   readonly recipes: readonly Resource[];
   readonly assignments: readonly Assignment[];
 }
-
-/** What a person writes on a VirtualMachine that is broken. */
-const FAULTY_ANNOTATION = 'dispatcher.dev/faulty';
 
 /**
  * Machines as nodes of Cistern, in their order. Pure.

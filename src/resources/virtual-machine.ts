@@ -3,6 +3,9 @@ import { conditionSchema } from './conditions.js';
 import type { KindDefinition } from './kind.js';
 import { GROUP, nameReference, type Typed, VERSION } from './metadata.js';
 
+/** What a person writes on a VirtualMachine that is broken, though the cloud does not see it: why. Taken away, it is whole again. */
+export const FAULTY_ANNOTATION = 'dispatcher.dev/faulty';
+
 const nameOrId = z.string().min(1).max(255);
 
 const MOST_METADATA_KEYS = 120;

@@ -5,7 +5,7 @@ import { applicationName } from '../../resources/recipe.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { nodeNumber } from '../node-number.js';
 import { asAssignment, asMachine } from '../typed.js';
-import { outcomeOf, whyNotGiven } from '../v1/assign-release.js';
+import { type Done, done, outcomeOf, whyNotGiven } from '../v1/assign-release.js';
 import type { ServedCloud } from '../v1/clouds.js';
 import { currentCondition } from '../v1/declared.js';
 import { V1Error } from '../v1/errors.js';
@@ -26,14 +26,6 @@ const assignBody = z.strictObject({
   vm_type: applicationName.describe('The application that it is wanted for.'),
 });
 const releaseBody = z.strictObject({ hostname });
-
-const done = z.object({
-  status: z.literal('ok'),
-  id_vm: z.string().describe("The server's id in the cloud."),
-  id: z.int().positive().describe("The node's number."),
-  result: z.string(),
-});
-type Done = z.infer<typeof done>;
 
 /** Giving nodes to users, and taking them back. Both may be asked for again: what is so already is answered as done. */
 export const assignRelease: readonly Operation[] = [

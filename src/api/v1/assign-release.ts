@@ -40,13 +40,15 @@ const assignBody = z.strictObject({
 
 const releaseBody = z.strictObject({ ...whichMachine, emulate });
 
-const done = z.object({
+/** What is answered when a machine was given or taken. */
+export const done = z.object({
   status: z.literal('ok'),
   id_vm: z.string().describe("The server's id in the cloud."),
   id: z.int().positive().describe("The node's number."),
   result: z.string(),
 });
-type Done = z.infer<typeof done>;
+/** {@link done}. */
+export type Done = z.infer<typeof done>;
 
 /** Giving machines to users, and taking them back. */
 export const assignRelease: readonly Operation[] = [

@@ -1,6 +1,6 @@
 import { type CisternNode, isFree } from '../../cistern/protocol.js';
-import type { VirtualMachine } from '../../resources/virtual-machine.js';
-import { FAULTY_ANNOTATION, type Opinion } from '../pool/standing.js';
+import { FAULTY_ANNOTATION, type VirtualMachine } from '../../resources/virtual-machine.js';
+import type { Opinion } from '../pool/standing.js';
 import type { Holder, InventoryView } from './view.js';
 
 /** What is known of a machine in the inventory of its Cloud: facts only. */

@@ -1,8 +1,5 @@
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 
-/** What a person writes on a VirtualMachine that is broken, though the cloud does not see it: why. Taken away, it is whole again. */
-export const FAULTY_ANNOTATION = 'dispatcher.dev/faulty';
-
 /** What the inventory says of a machine. */
 export type Opinion =
   /** Nothing against it: its Cloud names no inventory, and no person says that it is faulty. */

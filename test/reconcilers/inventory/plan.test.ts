@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Sight, viewOf } from '../../../src/reconcilers/inventory/plan.js';
-import { FAULTY_ANNOTATION } from '../../../src/reconcilers/pool/standing.js';
-import type { VirtualMachine } from '../../../src/resources/virtual-machine.js';
+import { FAULTY_ANNOTATION, type VirtualMachine } from '../../../src/resources/virtual-machine.js';
 import { cisternNode } from '../../support/scripted-cistern.js';
 
 const AT = new Date('2026-05-01T08:00:00Z');
