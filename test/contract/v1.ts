@@ -151,8 +151,10 @@ export function v1Contract(open: () => Promise<V1World>, { passwords = true, els
   });
 
   describe('AuthAPI', () => {
-    const withPasswords = passwords ? test : test.skip;
-    const withoutPasswords = passwords ? test.skip : test;
+    // A case that a subject cannot have is none of its cases.
+    const unless = (absent: boolean, name: string, body: () => Promise<void>) => (absent ? undefined : test(name, body));
+    const withPasswords = (name: string, body: () => Promise<void>) => unless(!passwords, name, body);
+    const withoutPasswords = (name: string, body: () => Promise<void>) => unless(passwords, name, body);
 
     withoutPasswords('a name and password give no token, but a word on where there is one', async () => {
       const reply = v1Client(world.url)('POST', '/auth', { body: { username: 'ann', password: 'wrong-horse' } });

@@ -71,7 +71,7 @@ async function assign(call: Call, body: z.infer<typeof assignBody>): Promise<Rep
   }
   // What another request has declared, that one is to answer for.
   if (!standing && (outcome?.remove ?? true)) await takeBack(call, assignment);
-  throw new V1Error(409, outcome?.message ?? (await whyWaiting(call, assignment, machine)));
+  throw new V1Error(outcome?.code ?? 409, outcome?.message ?? (await whyWaiting(call, assignment, machine)));
 }
 
 function assigned(id_vm: string, uid: string): Reply<Done> {

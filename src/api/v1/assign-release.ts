@@ -111,15 +111,20 @@ async function assign(call: Call, body: z.infer<typeof assignBody>): Promise<Rep
   if (!outcome) return accepted(call, assignment, `no node could be assigned to ${JSON.stringify(user)} yet`);
   if ('id' in outcome) return assigned(outcome.id, outcome.uid);
   if (outcome.remove) await takeBack(call, assignment);
-  throw new V1Error(409, outcome.message);
+  throw new V1Error(outcome.code ?? 409, outcome.message);
 }
 
 function assigned(idVm: string, uid: string): Reply<Done> {
   return { code: 200, body: { status: 'ok', id_vm: idVm, id: nodeNumber(uid), result: `Node ${idVm} assigned` } };
 }
 
+/** Why nothing is given while Cistern cannot be reached: the service of 2015 answered 503 then. */
+const INVENTORY_AWAY = 'InventoryUnreachable';
+
 /** What has come of an assignment: the server and the machine's uid, or why nothing does, and whether it is to be taken back. */
-export type Outcome = { readonly id: string; readonly uid: string } | { readonly remove: boolean; readonly message: string };
+export type Outcome =
+  | { readonly id: string; readonly uid: string }
+  | { readonly remove: boolean; readonly message: string; readonly code?: 503 };
 
 /** What has come of an assignment; undefined while that is open. */
 export async function outcomeOf(
@@ -136,6 +141,8 @@ export async function outcomeOf(
   if (status?.ended) return { remove: true, message: `the assignment has ended: ${status.ended.why}` };
   const stalled = currentCondition(now, 'Stalled');
   if (stalled?.status === 'True') return { remove: true, message: `${stalled.reason}: ${stalled.message}` };
+  const ready = currentCondition(now, 'Ready');
+  if (ready?.reason === INVENTORY_AWAY) return { remove: true, message: ready.message, code: 503 };
   if (!named) return undefined;
   const resource = await call.caller.store.get(keyOf(named));
   const refusal = await whyNotGiven(call, resource && asMachine(resource), named.metadata.uid, uid);

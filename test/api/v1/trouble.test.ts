@@ -59,6 +59,25 @@ beforeEach(async () => {
 });
 afterEach(() => server.close(1000));
 
+describe('while an assign waits', () => {
+  test('an inventory that cannot be reached ends it with 503, as in the service of 2015, and nothing is left declared', async () => {
+    const meta = { name: 'galaxy', namespace: 'default' };
+    const apiVersion = 'dispatcher.dev/v1alpha1';
+    const recipe = { image: 'i', flavor: 'f', applications: ['galaxy'] };
+    const pool = { cloudRef: { name: 'lab' }, recipeRef: { name: 'galaxy' }, replicas: 1, maxSize: 1 };
+    await store.create({ apiVersion, kind: 'Recipe', metadata: meta, spec: recipe });
+    await store.create({ apiVersion, kind: 'VirtualMachinePool', metadata: meta, spec: pool });
+    const reply = client('PUT', '/vm/action/assign', { body: { user: 'alice', vm_type: 'galaxy' } });
+    await declared;
+    const [assignment] = (await store.list('VirtualMachineAssignment')).items;
+    const said = { status: 'False', reason: 'InventoryUnreachable', message: 'it is away', observedGeneration: 1 };
+    const conditions = [{ type: 'Ready', lastTransitionTime: '2026-01-01T00:00:00Z', ...said }];
+    if (assignment) await store.updateStatus({ ...assignment, status: { conditions } });
+    expect(failureOf(await reply)).toEqual({ code: 503, message: 'it is away' });
+    expect((await store.list('VirtualMachineAssignment')).items).toEqual([]);
+  });
+});
+
 describe('while a start waits', () => {
   test('a server that drains answers it at once', async () => {
     const reply = client('POST', '/vm/start', { body: START });
