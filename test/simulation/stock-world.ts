@@ -110,7 +110,10 @@ export class StockWorld extends World {
     if (!server || servers.length > 1) return [`${name} has ${servers.length} servers: ${said(vm)}`];
     if (!isReady(vm)) return [`${name} is not ready: ${said(vm)}`];
     const holder = assignments.find(({ status }) => status?.virtualMachine?.uid === uid);
-    if (holder?.metadata.uid !== vm.spec.claimRef?.uid) return [`${name} bears the claim of ${vm.spec.claimRef?.name}`];
+    if (holder?.metadata.uid !== vm.spec.claimRef?.uid) {
+      const claimant = assignments.find(({ metadata }) => metadata.uid === vm.spec.claimRef?.uid);
+      return [`${name} bears the claim of ${vm.spec.claimRef?.name}: ${claimant ? said(claimant) : 'gone'}; ${said(vm)}`];
+    }
     const user = holder?.spec.user;
     if (server.metadata['assigned-user'] !== user) return [`${name}: the cloud says ${server.metadata['assigned-user']} has it`];
     if (this.#cistern && this.#cistern.users.get(server.id) !== user)

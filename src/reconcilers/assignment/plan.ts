@@ -67,10 +67,11 @@ export function plan(assignment: Assignment, observation: Observation, now: Date
   const useless = failure && (failure.lost || (!failure.disputed && served?.kind !== 'offered'));
   if (useless && spec.onFailure !== 'Hold' && status.virtualMachine)
     return working(failure.reason, [{ kind: 'Lose', name: status.virtualMachine.name, why: failure.why }]);
-  const returned = returnStrays(assignment, observation);
+  const content = bound !== undefined && status.virtualMachine !== undefined && !failure;
+  const returned = returnStrays(assignment, observation, content);
   const made = () => {
     if (returned.steps.length > 0) return working('GivingBack', returned.steps);
-    if (bound && status.virtualMachine && !failure) return planBound(spec.user, bound);
+    if (content) return planBound(spec.user, bound);
     if (failure && spec.onFailure === 'Hold') return stalled(failure.reason, `${failure.why}; spec.onFailure is Hold`);
     return planUnbound(assignment, observation, failure ?? lossOf(status));
   };
@@ -173,9 +174,14 @@ function planEnd(assignment: Assignment, observation: Observation): Plan {
 }
 
 /** What goes back while the assignment stands: claims that its status does not acknowledge. */
-function returnStrays(assignment: Assignment, { claims }: Observation) {
+function returnStrays(assignment: Assignment, { claims }: Observation, content: boolean) {
   const { status = {} } = assignment;
   const [first, second] = claims.filter((held) => isAhead(held, status));
+  // Its machine came right while another was claimed for it.
+  if (first && content) {
+    const why = `${first.vm.metadata.name} is not needed any more`;
+    return { steps: [{ kind: 'Skip', epoch: first.vm.spec.claimRef?.epoch ?? 0, why } satisfies Step], disputes: [] };
+  }
   // Only several controllers at once claim two. Which of them will be bound is not known, so neither is.
   if (first && second) {
     const epoch = Math.max(...claims.map(({ vm }) => vm.spec.claimRef?.epoch ?? 0));

@@ -13,6 +13,9 @@ import { MADE_FROM_ANNOTATION } from './membership.js';
 import type { Member, PoolObservation, PoolProblem } from './plan.js';
 import { isReady, type Opinion, readyAt, standingOf, verdictOf } from './standing.js';
 
+/** How long a machine counts as just made. */
+const YOUNG_MS = 5_000;
+
 /** What a pool is looked at with. */
 export interface Sight {
   readonly records: Records;
@@ -81,7 +84,8 @@ export async function observe(
     const outdated = making !== undefined && vm.metadata.annotations?.[MADE_FROM_ANNOTATION] !== making.digest;
     const abandoned = standing === 'Claimed' && (await isAbandoned(vm, sight));
     const user = opinion.kind === 'taken' ? opinion.user : undefined;
-    members.push({ vm, standing, verdict: verdictOf(vm, opinion), outdated, abandoned, user });
+    const young = now.getTime() - Date.parse(vm.metadata.creationTimestamp) < YOUNG_MS;
+    members.push({ vm, standing, verdict: verdictOf(vm, opinion), outdated, abandoned, young, user });
   }
   return {
     wanted,

@@ -21,6 +21,8 @@ export interface Member {
   readonly outdated: boolean;
   /** True if it bears a claim, and the assignment that it names is certainly gone. */
   readonly abandoned: boolean;
+  /** True if it was made a moment ago: it is not surplus yet, since two who see different things must not undo each other at once. */
+  readonly young: boolean;
   /** Who has it by the inventory; undefined: nobody, or it does not say. */
   readonly user: string | undefined;
 }
@@ -119,7 +121,7 @@ function planPresent(pool: Pool, seen: PoolObservation): { steps: PoolStep[]; st
   const removed = [
     ...surplus.filter((member) => !put.includes(member)),
     ...reserve.slice(0, Math.max(0, reserve.length - targetStandby)),
-  ];
+  ].filter(({ young }) => !young);
 
   const room = Math.max(0, maxSize - members.length - seen.unreadable.length);
   const make = problem ? 0 : Math.min(missing - started.length, room, MOST_CREATES);

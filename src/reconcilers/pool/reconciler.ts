@@ -74,7 +74,7 @@ export class PoolReconciler implements Reconciler {
     await this.#report({ ...stored, metadata: work.pool.metadata }, pool.status, facts, conditions);
     const waits = [
       RECHECK_MS,
-      ...(left.length > 0 || work.refused ? [SOON_MS] : []),
+      ...(left.length > 0 || work.refused || after.members.some(({ young }) => young) ? [SOON_MS] : []),
       ...(recipes.problem ? [PROBLEM_RECHECK_MS] : []),
       ...[next?.getTime(), nextReadyAt(after, recipes, now)].flatMap((at) => (at === undefined ? [] : [at - now.getTime()])),
     ];

@@ -168,6 +168,12 @@ const CASES: readonly Case[] = [
     ready: 'Bound',
   },
   {
+    reason: 'another machine that was claimed for it, while its own seemed to fail, is given up',
+    status: BOUND,
+    seen: seen({ claims: [held(claimed(1)), held(claimed(2, 'web-2'))], bound: held(claimed(1)) }),
+    steps: ['Skip'],
+  },
+  {
     reason: 'an inventory that forgot is told again',
     status: BOUND,
     seen: seen(withMachine({ holder: { kind: 'nobody' } })),

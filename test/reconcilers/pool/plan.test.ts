@@ -66,6 +66,7 @@ function member({
     verdict: disputed ? { kind: 'disputed', why } : standing === 'Faulty' ? { kind: 'faulty', why } : { kind: 'sound' },
     outdated,
     abandoned,
+    young: false,
     user: undefined,
   };
 }
