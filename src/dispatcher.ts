@@ -20,13 +20,13 @@ import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connec
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
 import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
 import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
-import { poolOf } from './reconcilers/pool/membership.js';
 import { recipesOf } from './reconcilers/pool/observe.js';
 import { PoolReconciler } from './reconcilers/pool/reconciler.js';
 import { RecipeReconciler } from './reconcilers/recipe/reconciler.js';
 import { INDEXES, Records } from './reconcilers/records.js';
 import { SecretReconciler } from './reconcilers/secret/reconciler.js';
 import { VirtualMachineReconciler } from './reconcilers/virtual-machine/reconciler.js';
+import { poolOf } from './resources/machine-facts.js';
 import { keyOf, type Resource, type ResourceKey } from './resources/metadata.js';
 import { sameJson } from './resources/same-json.js';
 import type { VirtualMachine } from './resources/virtual-machine.js';
@@ -174,7 +174,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   // First of all: whoever is woken by a change must not see what followed from the state before it.
-  for (const kind of STOCK_KINDS) caches[kind].onChange(() => stock.changed(kind));
+  for (const kind of STOCK_KINDS) caches[kind].onChange(() => stock.changed());
+  for (const kind of ['VirtualMachinePool', 'Recipe'] as const)
+    caches[kind].onChange((change) => {
+      if (!isSameWish(change)) stock.poolsChanged();
+    });
   for (const [kind, cache] of Object.entries(caches)) {
     const own = Object.entries(byKind).find(([name]) => name === kind)?.[1];
     if (own) cache.onChange((change) => followOwnKind(own, change));
@@ -406,16 +410,14 @@ function unlessStatus(keys: (change: Change) => ResourceKey[]): (change: Change)
 /** True if a change is not one of what is declared, or of whether it is to go. */
 function isSameWish({ previous, current }: Change): boolean {
   return (
+    previous?.metadata.uid === current?.metadata.uid &&
     previous?.metadata.generation === current?.metadata.generation &&
     previous?.metadata.deletionTimestamp === current?.metadata.deletionTimestamp
   );
 }
 
 function credentialsOf(cloud: Resource | undefined): ResourceKey[] {
-  return (cloud ? INDEXES.credentials(cloud) : []).map((path) => {
-    const [namespace = '', name = ''] = path.split('/');
-    return { kind: 'Secret', namespace, name };
-  });
+  return (cloud ? INDEXES.credentials(cloud) : []).map((path) => parseKey(`Secret/${path}`));
 }
 
 function cloudOf(resource: Resource): ResourceKey[] {
@@ -431,10 +433,7 @@ function poolKeys(machine: Resource | undefined): ResourceKey[] {
 function recipeKeys(previous: Resource | undefined, current: Resource | undefined): ResourceKey[] {
   const [before, after] = [previous, current].map((pool) => (pool ? INDEXES.recipe(pool) : []));
   if (sameJson(before, after)) return [];
-  return [...(before ?? []), ...(after ?? [])].map((path) => {
-    const [namespace = '', name = ''] = path.split('/');
-    return { kind: 'Recipe', namespace, name };
-  });
+  return [...(before ?? []), ...(after ?? [])].map((path) => parseKey(`Recipe/${path}`));
 }
 
 function parseKey(text: string): ResourceKey {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Assignment } from '../resources/assignment.js';
+import { failedInCloud, isReady, poolOf } from '../resources/machine-facts.js';
 import type { Resource } from '../resources/metadata.js';
 import type { Pool } from '../resources/pool.js';
 import { FAULTY_ANNOTATION, type VirtualMachine } from '../resources/virtual-machine.js';
@@ -49,8 +50,7 @@ export function cisternNodes({ machines, pools, recipes, assignments }: Declarat
     const { metadata, spec, status } = vm;
     const standing = standingOf(vm);
     if (standing === undefined || status?.id === undefined) return [];
-    const poolUid = metadata.ownerReferences?.find(({ kind, controller }) => kind === 'VirtualMachinePool' && controller)?.uid;
-    const recipeName = poolsByUid.get(poolUid ?? '')?.spec.recipeRef?.name;
+    const recipeName = poolsByUid.get(poolOf(vm)?.uid ?? '')?.spec.recipeRef?.name;
     const recipe = recipeName === undefined ? undefined : recipesByName.get(nameIn(vm, recipeName));
     const active = status.assignment && assignmentsByMachine.get(metadata.uid)?.status?.activeAt;
     return {
@@ -73,8 +73,8 @@ function nameIn({ metadata }: Resource, name: string): string {
 }
 
 /** True for a machine that nobody is to be given: a person says so, or the cloud reports a server in error that once ran. Pure. */
-export function isFaulty({ metadata, status }: VirtualMachine): boolean {
-  return metadata.annotations?.[FAULTY_ANNOTATION] !== undefined || (status?.state === 'Error' && status.builtAt !== undefined);
+export function isFaulty(vm: VirtualMachine): boolean {
+  return vm.metadata.annotations?.[FAULTY_ANNOTATION] !== undefined || failedInCloud(vm);
 }
 
 function standingOf(vm: VirtualMachine): CisternNode['status_desc'] | undefined {
@@ -82,9 +82,4 @@ function standingOf(vm: VirtualMachine): CisternNode['status_desc'] | undefined 
   if (isFaulty(vm)) return 'FAULTY';
   if (vm.status?.assignment) return 'ASSIGNED';
   return vm.spec.claimRef === undefined && isReady(vm) && vm.spec.powerState !== 'Stopped' ? 'FREE' : undefined;
-}
-
-function isReady({ metadata, status }: VirtualMachine): boolean {
-  if (status?.observedGeneration !== metadata.generation) return false;
-  return status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false;
 }

@@ -1,5 +1,6 @@
 import type { Cache } from '../controllers/cache.js';
 import type { Secret } from '../resources/core.js';
+import { poolOf } from '../resources/machine-facts.js';
 import { keyOf, type Resource, type ResourceKey } from '../resources/metadata.js';
 import { isStoreError } from '../store/errors.js';
 import type { Draft, Store, WriteOptions } from '../store/store.js';
@@ -26,10 +27,10 @@ export const INDEXES = {
     return owner === undefined || owner.endsWith(`/${resource.metadata.uid}`) ? [] : [owner];
   },
   /** VirtualMachines by the uid of the VirtualMachinePool that they belong to. */
-  pool: ({ metadata }: Resource): string[] =>
-    (metadata.ownerReferences ?? []).flatMap(({ kind, uid, controller }) =>
-      kind === 'VirtualMachinePool' && controller ? [uid] : [],
-    ),
+  pool: (resource: Resource): string[] => {
+    const owner = poolOf(resource);
+    return owner ? [owner.uid] : [];
+  },
   /** VirtualMachines by the uid of the VirtualMachineAssignment that claims them. */
   claim: (resource: Resource): string[] => {
     const uid = textAt(resource.spec, 'claimRef', 'uid');

@@ -5,7 +5,7 @@ import { applicationName } from '../../resources/recipe.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { nodeNumber } from '../node-number.js';
 import { asAssignment, asMachine } from '../typed.js';
-import { type Done, done, outcomeOf, whyNotGiven } from '../v1/assign-release.js';
+import { assigned, type Done, done, outcomeOf, whyNotGiven } from '../v1/assign-release.js';
 import type { ServedCloud } from '../v1/clouds.js';
 import { currentCondition } from '../v1/declared.js';
 import { V1Error } from '../v1/errors.js';
@@ -72,10 +72,6 @@ async function assign(call: Call, body: z.infer<typeof assignBody>): Promise<Rep
   // What another request has declared, that one is to answer for.
   if (!standing && (outcome?.remove ?? true)) await takeBack(call, assignment);
   throw new V1Error(outcome?.code ?? 409, outcome?.message ?? (await whyWaiting(call, assignment, machine)));
-}
-
-function assigned(id_vm: string, uid: string): Reply<Done> {
-  return { code: 200, body: { status: 'ok', id_vm, id: nodeNumber(uid), result: `Node ${id_vm} assigned` } };
 }
 
 async function release(call: Call, body: z.infer<typeof releaseBody>): Promise<Reply<Done>> {

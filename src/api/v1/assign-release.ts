@@ -114,7 +114,8 @@ async function assign(call: Call, body: z.infer<typeof assignBody>): Promise<Rep
   throw new V1Error(outcome.code ?? 409, outcome.message);
 }
 
-function assigned(idVm: string, uid: string): Reply<Done> {
+/** The answer that a machine was given. @param uid the machine's. */
+export function assigned(idVm: string, uid: string): Reply<Done> {
   return { code: 200, body: { status: 'ok', id_vm: idVm, id: nodeNumber(uid), result: `Node ${idVm} assigned` } };
 }
 
@@ -136,12 +137,12 @@ export async function outcomeOf(
   const { uid } = declared.metadata;
   if (now?.metadata.uid !== uid) return { remove: false, message: 'the assignment was deleted meanwhile' };
   const status = asAssignment(now)?.status;
-  if (currentCondition(now, 'Ready')?.status === 'True' && status?.virtualMachine && status.id !== undefined)
+  const ready = currentCondition(now, 'Ready');
+  if (ready?.status === 'True' && status?.virtualMachine && status.id !== undefined)
     return { id: status.id, uid: status.virtualMachine.uid };
   if (status?.ended) return { remove: true, message: `the assignment has ended: ${status.ended.why}` };
   const stalled = currentCondition(now, 'Stalled');
   if (stalled?.status === 'True') return { remove: true, message: `${stalled.reason}: ${stalled.message}` };
-  const ready = currentCondition(now, 'Ready');
   if (ready?.reason === INVENTORY_AWAY) return { remove: true, message: ready.message, code: 503 };
   if (!named) return undefined;
   const resource = await call.caller.store.get(keyOf(named));

@@ -1,8 +1,8 @@
 import type { Assignment, AssignmentStatus } from '../../resources/assignment.js';
 import type { ProposedCondition } from '../../resources/conditions.js';
 import { milliseconds } from '../../resources/duration.js';
+import { poolOf } from '../../resources/machine-facts.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
-import { poolOf } from '../pool/membership.js';
 import { planReclaim, type Reclaim } from '../pool/reclaim.js';
 import { type Failure, failureOf, serverChanged } from './failure.js';
 import type { Held, Observation } from './observation.js';

@@ -2,13 +2,14 @@ import type { Environment } from '../../environment.js';
 import type { Assignment } from '../../resources/assignment.js';
 import { cloudSpecSchema } from '../../resources/cloud.js';
 import { milliseconds } from '../../resources/duration.js';
+import { isReady, poolOf } from '../../resources/machine-facts.js';
 import type { Resource } from '../../resources/metadata.js';
 import type { Pool } from '../../resources/pool.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { InventoryPort } from '../inventory/view.js';
 import { readPool, readRecipe } from '../pool/input.js';
-import { MADE_FROM_ANNOTATION, poolOf } from '../pool/membership.js';
-import { isReady, readyAt, standingOf, verdictOf } from '../pool/standing.js';
+import { MADE_FROM_ANNOTATION } from '../pool/membership.js';
+import { readyAt, standingOf, verdictOf } from '../pool/standing.js';
 import type { Records } from '../records.js';
 import { readVirtualMachine } from '../virtual-machine/input.js';
 import { failureOf } from './failure.js';
@@ -62,15 +63,20 @@ export class Stock {
   constructor(private readonly tools: StockTools) {}
 
   /** To be called when a machine, pool, recipe or assignment changed: what was worked out counts no more. */
-  changed(kind: 'VirtualMachine' | 'VirtualMachinePool' | 'VirtualMachineAssignment' | 'Recipe'): void {
+  changed(): void {
     this.#views.clear();
-    if (kind === 'VirtualMachinePool' || kind === 'Recipe') this.#pools.clear();
+  }
+
+  /** To be called when what a pool or recipe declares has changed, or one of them is to go. */
+  poolsChanged(): void {
+    this.#pools.clear();
+    this.changed();
   }
 
   /** To be called when what an inventory says has changed. */
   inventoryChanged(): void {
     this.#failing = new WeakMap();
-    this.#views.clear();
+    this.changed();
   }
 
   /** The assignments of a namespace that are offered a machine, or whose place is not what their status says. */

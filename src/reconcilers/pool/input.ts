@@ -1,10 +1,10 @@
 import type { ProposedCondition } from '../../resources/conditions.js';
 import type { Resource } from '../../resources/metadata.js';
 import { type Pool, type PoolSpec, type PoolStatus, poolKind, poolSpecSchema, poolStatusSchema } from '../../resources/pool.js';
+import { makeReader } from '../../resources/reader.js';
 import { recipeSpecSchema, recipeStatusSchema } from '../../resources/recipe.js';
 import { validate } from '../../resources/validate.js';
 import { invalidSpec } from '../invalid-spec.js';
-import { makeReader } from '../reader.js';
 
 /** A resource as a pool; undefined if its spec cannot be read. */
 export const readPool = makeReader(poolSpecSchema, poolStatusSchema);

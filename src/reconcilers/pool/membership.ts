@@ -1,3 +1,4 @@
+import { isPoolReference } from '../../resources/machine-facts.js';
 import type { OwnerReference, Resource } from '../../resources/metadata.js';
 import type { Pool } from '../../resources/pool.js';
 
@@ -10,16 +11,16 @@ export const MADE_FROM_ANNOTATION = 'dispatcher.dev/made-from';
 /** The user who had a machine last: an inventory that still says so is told that nobody has it. */
 export const LAST_USER_ANNOTATION = 'dispatcher.dev/last-user';
 
-const KIND = 'VirtualMachinePool';
-
 /** The reference that makes a machine a pool's. */
 export function ownedByPool({ apiVersion, metadata }: Pool): OwnerReference {
-  return { apiVersion, kind: KIND, name: metadata.name, uid: metadata.uid, controller: true, blockOwnerDeletion: true };
-}
-
-/** The pool that a machine belongs to, if it does to one. */
-export function poolOf({ metadata }: Resource): OwnerReference | undefined {
-  return metadata.ownerReferences?.find(({ kind, controller }) => kind === KIND && controller === true);
+  return {
+    apiVersion,
+    kind: 'VirtualMachinePool',
+    name: metadata.name,
+    uid: metadata.uid,
+    controller: true,
+    blockOwnerDeletion: true,
+  };
 }
 
 /** The machine in no pool. */
@@ -27,6 +28,6 @@ export function withoutPool<Kind extends Resource>(machine: Kind): Kind {
   const { metadata } = machine;
   const { [POOL_LABEL]: _pool, ...labels } = metadata.labels ?? {};
   const { [MADE_FROM_ANNOTATION]: _madeFrom, ...annotations } = metadata.annotations ?? {};
-  const ownerReferences = (metadata.ownerReferences ?? []).filter(({ kind, controller }) => !(kind === KIND && controller));
+  const ownerReferences = (metadata.ownerReferences ?? []).filter((owner) => !isPoolReference(owner));
   return { ...machine, metadata: { ...metadata, labels, annotations, ownerReferences } };
 }

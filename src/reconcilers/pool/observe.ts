@@ -1,5 +1,6 @@
 import type { Connection } from '../../clouds/connection.js';
 import { milliseconds } from '../../resources/duration.js';
+import { isReady } from '../../resources/machine-facts.js';
 import type { Pool } from '../../resources/pool.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Store } from '../../store/store.js';
@@ -11,7 +12,7 @@ import { readRecipe } from './input.js';
 import { type Making, makingOf, UserDataMissing } from './made-from.js';
 import { MADE_FROM_ANNOTATION } from './membership.js';
 import type { Member, PoolObservation, PoolProblem } from './plan.js';
-import { isReady, type Opinion, readyAt, standingOf, verdictOf } from './standing.js';
+import { type Opinion, readyAt, standingOf, verdictOf } from './standing.js';
 
 /** How long a machine counts as just made. */
 const YOUNG_MS = 5_000;

@@ -1,3 +1,4 @@
+import { failedInCloud, isReady } from '../../resources/machine-facts.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 
 /** What the inventory says of a machine. */
@@ -55,15 +56,4 @@ export function standingOf(vm: VirtualMachine, opinion: Opinion, delayMs: number
 export function readyAt(vm: VirtualMachine, delayMs: number): number {
   const built = Date.parse(vm.status?.builtAt ?? '');
   return Number.isNaN(built) ? Number.POSITIVE_INFINITY : built + delayMs;
-}
-
-/** True if the last word on its present declaration is that the server is so. */
-export function isReady({ metadata, status }: VirtualMachine): boolean {
-  if (status?.observedGeneration !== metadata.generation) return false;
-  return status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false;
-}
-
-/** True for a server in error that once ran. One that was never built is made anew by itself. */
-function failedInCloud({ status }: VirtualMachine): boolean {
-  return status?.state === 'Error' && status.builtAt !== undefined;
 }

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Resource, Typed } from '../resources/metadata.js';
+import type { Resource, Typed } from './metadata.js';
 
 /**
  * A function that reads resources of a kind as stores hold them: rows written by hand hold anything. It gives undefined for a spec that
