@@ -5,7 +5,7 @@ import { simulate } from '../support/simulator.js';
 import { type Assigned, apply, assignmentsOf, cisternOf, keepBooks, machinesOf, saidOf } from './support/books.js';
 import { Dispatcher } from './support/dispatcher.js';
 import { Door, type Moment } from './support/door.js';
-import { type Cloud, surroundings } from './support/replicas.js';
+import { type Cloud, galaxy, surroundings } from './support/replicas.js';
 
 jest.setTimeout(300_000);
 
@@ -211,7 +211,6 @@ function assignment(user: string): object {
 
 /** What is declared in the Dispatcher that owns the machines: beside the Cloud, with its inventory, a pool. */
 function owned(endpoint: string, cistern: string, token: string): object[] {
-  const named = { name: 'galaxy', namespace: 'default' };
   const credentialsRef = { name: 'cistern', namespace: 'default' };
   const inventory = { cistern: { endpoint: cistern, credentialsRef, interval: '1s' } };
   return [
@@ -219,24 +218,7 @@ function owned(endpoint: string, cistern: string, token: string): object[] {
     ...surroundings(endpoint).map((each) =>
       'spec' in each && isCloud(each) ? { ...each, spec: { ...each.spec, ...inventory } } : each,
     ),
-    {
-      apiVersion: 'dispatcher.dev/v1alpha1',
-      kind: 'Recipe',
-      metadata: named,
-      spec: { image: 'cirros-fake', flavor: 'm1.tiny', networks: 'none', applications: ['galaxy'] },
-    },
-    {
-      apiVersion: 'dispatcher.dev/v1alpha1',
-      kind: 'VirtualMachinePool',
-      metadata: named,
-      spec: {
-        cloudRef: { name: 'lab' },
-        recipeRef: { name: 'galaxy' },
-        replicas: MACHINES,
-        maxSize: MACHINES,
-        reclaim: 'Recycle',
-      },
-    },
+    ...galaxy(MACHINES),
   ];
 }
 

@@ -1,11 +1,10 @@
 import type { DispatcherOptions } from '../../src/dispatcher.js';
 import { readAssignment } from '../../src/reconcilers/assignment/input.js';
 import { readPool } from '../../src/reconcilers/pool/input.js';
-import { poolOf } from '../../src/reconcilers/pool/membership.js';
-import { isReady } from '../../src/reconcilers/pool/standing.js';
 import { readVirtualMachine } from '../../src/reconcilers/virtual-machine/input.js';
 import type { Assignment } from '../../src/resources/assignment.js';
 import type { CloudSpec } from '../../src/resources/cloud.js';
+import { isReady, poolOf } from '../../src/resources/machine-facts.js';
 import type { Resource } from '../../src/resources/metadata.js';
 import type { Pool } from '../../src/resources/pool.js';
 import { FAULTY_ANNOTATION, type VirtualMachine } from '../../src/resources/virtual-machine.js';

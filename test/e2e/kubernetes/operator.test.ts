@@ -1,14 +1,13 @@
-import { join } from 'node:path';
 import { expect, jest, test } from '@jest/globals';
 import { stringify } from 'yaml';
 import { eventually } from '../../support/eventually.js';
 import { ControlPlane, describeOnKubernetes } from '../support/kubernetes.js';
+import { NAMESPACE, operatorPlane } from '../support/kubernetes-plane.js';
 import { ALL_MACHINES, replicasContract } from '../support/replicas.js';
 import { asked, granted } from '../support/rights.js';
 
 jest.setTimeout(240_000);
 
-const NAMESPACE = 'dispatcher-system';
 const USER = `system:serviceaccount:${NAMESPACE}:dispatcher`;
 const POLICY = stringify({
   apiVersion: 'audit.k8s.io/v1',
@@ -25,15 +24,7 @@ describeOnKubernetes('Two replicas of the operator, with the rights of manifests
   let plane: ControlPlane;
   const { all, cloud, servers } = replicasContract(async () => {
     plane = await ControlPlane.start(AUDIT, { 'audit-policy.yaml': POLICY });
-    await plane.installKinds();
-    await plane.kubectl('create', 'namespace', NAMESPACE);
-    await plane.kubectl('apply', '-f', join(import.meta.dirname, '../../../manifests/rbac'));
-    const kubeconfig = await plane.kubeconfigOfServiceAccount(NAMESPACE, 'dispatcher');
-    return {
-      start: (replica) => replica.start(['--plane', 'kubernetes', '--kubeconfig', kubeconfig, '--http', '127.0.0.1:0']),
-      kubectl: (words, input) => plane.kubectlWith(words, input),
-      close: () => plane.stop(),
-    };
+    return operatorPlane(plane);
   });
 
   test('go on when the API server was killed, and when its history was compacted', async () => {

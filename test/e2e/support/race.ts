@@ -5,7 +5,7 @@ import { assignmentStatusSchema } from '../../../src/resources/assignment.js';
 import { virtualMachineSpecSchema } from '../../../src/resources/virtual-machine.js';
 import { eventually } from '../../support/eventually.js';
 import { simulate } from '../../support/simulator.js';
-import { type Cloud, type ReplicatedPlane, surroundings } from './replicas.js';
+import { type Cloud, galaxy, type ReplicatedPlane, surroundings } from './replicas.js';
 import { ServeProcess } from './serve-process.js';
 
 /** Who asks, and the machines that are free for them. */
@@ -81,7 +81,7 @@ export function raceContract(make: () => Promise<ReplicatedPlane>): void {
     plane = await make();
     cloud = await simulate({ buildTime: 200, latency: 5 });
     await Promise.all(replicas.map((replica) => plane.start(replica)));
-    await apply(...surroundings(cloud.url), ...stock());
+    await apply(...surroundings(cloud.url), ...galaxy(MACHINES));
     await kubectl(['wait', '--for=jsonpath={.status.free}=40', '--timeout=100s', 'vmpool/galaxy']);
   });
   afterAll(async () => {
@@ -157,28 +157,4 @@ function assignment(name: string): object {
       release: 'Recycle',
     },
   };
-}
-
-function stock(): object[] {
-  const named = { name: 'galaxy', namespace: 'default' };
-  return [
-    {
-      apiVersion: 'dispatcher.dev/v1alpha1',
-      kind: 'Recipe',
-      metadata: named,
-      spec: { image: 'cirros-fake', flavor: 'm1.tiny', networks: 'none', applications: ['galaxy'] },
-    },
-    {
-      apiVersion: 'dispatcher.dev/v1alpha1',
-      kind: 'VirtualMachinePool',
-      metadata: named,
-      spec: {
-        cloudRef: { name: 'lab' },
-        recipeRef: { name: 'galaxy' },
-        replicas: MACHINES,
-        maxSize: MACHINES,
-        reclaim: 'Recycle',
-      },
-    },
-  ];
 }

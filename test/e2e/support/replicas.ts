@@ -161,3 +161,28 @@ export function surroundings(endpoint: string): object[] {
     },
   ];
 }
+
+/** The Recipe `galaxy`, and a pool of so many machines made from it in the Cloud `lab`. */
+export function galaxy(machines: number): object[] {
+  const named = { name: 'galaxy', namespace: 'default' };
+  return [
+    {
+      apiVersion: 'dispatcher.dev/v1alpha1',
+      kind: 'Recipe',
+      metadata: named,
+      spec: { image: 'cirros-fake', flavor: 'm1.tiny', networks: 'none', applications: ['galaxy'] },
+    },
+    {
+      apiVersion: 'dispatcher.dev/v1alpha1',
+      kind: 'VirtualMachinePool',
+      metadata: named,
+      spec: {
+        cloudRef: { name: 'lab' },
+        recipeRef: { name: 'galaxy' },
+        replicas: machines,
+        maxSize: machines,
+        reclaim: 'Recycle',
+      },
+    },
+  ];
+}
