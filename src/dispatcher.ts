@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { CisternClient } from './cistern/client.js';
-import type { Connection } from './clouds/connection.js';
+import type { Connection, ConnectionListener } from './clouds/connection.js';
 import type { Server } from './clouds/driver.js';
-import type { ObserverListener } from './clouds/observer.js';
+import type { Port } from './clouds/network-driver.js';
+import type { CloudVolume } from './clouds/volume-driver.js';
 import { Cache, type Change } from './controllers/cache.js';
 import { Controller } from './controllers/controller.js';
 import { EventRecorder } from './controllers/events.js';
@@ -18,6 +19,7 @@ import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
 import { Stock } from './reconcilers/assignment/stock.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
+import { FirewallReconciler } from './reconcilers/firewall/reconciler.js';
 import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
 import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
 import { recipesOf } from './reconcilers/pool/observe.js';
@@ -26,6 +28,8 @@ import { RecipeReconciler } from './reconcilers/recipe/reconciler.js';
 import { INDEXES, Records } from './reconcilers/records.js';
 import { SecretReconciler } from './reconcilers/secret/reconciler.js';
 import { VirtualMachineReconciler } from './reconcilers/virtual-machine/reconciler.js';
+import { VolumeReconciler } from './reconcilers/volume/reconciler.js';
+import { fieldOf } from './resources/field-of.js';
 import { poolOf } from './resources/machine-facts.js';
 import { keyOf, type Resource, type ResourceKey } from './resources/metadata.js';
 import { sameJson } from './resources/same-json.js';
@@ -122,45 +126,88 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new PoolReconciler({ ...sight, release: (machine, signal) => inventories.release(machine, signal) }),
     4,
   );
+  const firewalls = controller('firewall', new FirewallReconciler(), 4);
+  const volumes = controller('volume', new VolumeReconciler(), 16);
   const recipes = controller('recipe', new RecipeReconciler(tools), 2);
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
     VirtualMachine: machines,
     VirtualMachineAssignment: assignments,
     Cloud: clouds,
     KeyPair: keyPairs,
+    Volume: volumes,
     Secret: secrets,
     VirtualMachinePool: pools,
     Recipe: recipes,
   };
 
   const told = new WeakMap<object, { readonly observed: boolean; readonly failing: boolean }>();
-  function listener(cloud: string): ObserverListener {
+  function listener(cloud: string): ConnectionListener {
+    const healthChanged = () => cloudChanged(cloud);
     return {
-      serversChanged: (servers) => {
-        const lane = servers.length > FLOOD ? 'resync' : 'change';
-        for (const key of servers.flatMap((server) => keysOfServer(records, cloud, server))) machines.enqueue(key, lane);
+      servers: {
+        serversChanged: (servers) => {
+          const lane = servers.length > FLOOD ? 'resync' : 'change';
+          for (const key of servers.flatMap((server) => keysOfServer(records, cloud, server))) machines.enqueue(key, lane);
+        },
+        completed: wake,
+        healthChanged,
       },
-      completed: (keys) => {
-        for (const key of keys) machines.enqueue(parseKey(key));
+      ports: {
+        changed: (changes) => {
+          wakeFirewall(cloud);
+          const lane = changes.length > FLOOD ? 'resync' : 'change';
+          const concerned = changes.flatMap(({ previous, current }) => [previous, current].flatMap((port) => port ?? []));
+          for (const key of concerned.flatMap((port) => keysOfPort(records, cloud, port))) machines.enqueue(key, lane);
+        },
+        completed: wake,
+        healthChanged: () => wakeFirewall(cloud),
       },
-      healthChanged: () => {
-        clouds.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
-        const observer = connections.get(cloud)?.observer;
-        if (!observer) return;
-        const { completeAt, error } = observer.health;
-        const state = { observed: completeAt !== undefined, failing: error !== undefined };
-        const before = told.get(observer);
-        if (before?.observed === state.observed && before.failing === state.failing) return;
-        told.set(observer, state);
-        // Only now can the absence of a server be known: a machine that was left Ready may have lost its own.
-        const first = state.observed && !before?.observed;
-        for (const resource of records.ofCloud('VirtualMachine', cloud)) {
-          if (first || !isReady(resource)) machines.enqueue(keyOf(resource), laneOf(resource));
-        }
-        for (const resource of records.ofCloud('KeyPair', cloud))
-          if (!isReady(resource)) keyPairs.enqueue(keyOf(resource), 'resync');
+      groups: {
+        changed: () => wakeFirewall(cloud),
+        completed: wake,
+        healthChanged: () => wakeFirewall(cloud),
+      },
+      volumes: {
+        changed: (changes) => {
+          const concerned = changes.flatMap(({ previous, current }) => [previous, current].flatMap((volume) => volume ?? []));
+          for (const key of concerned.flatMap((volume) => keysOfVolume(records, cloud, volume))) volumes.enqueue(key);
+        },
+        completed: wake,
+        healthChanged: () => {
+          for (const resource of records.ofCloud('Volume', cloud)) volumes.enqueue(keyOf(resource), 'resync');
+        },
       },
     };
+  }
+
+  /** Those who waited for a complete observation. */
+  function wake(keys: readonly string[]): void {
+    for (const key of keys.map(parseKey)) {
+      if (key.kind === 'Cloud') wakeFirewall(key.name);
+      else
+        Object.entries(byKind)
+          .find(([kind]) => kind === key.kind)?.[1]
+          .enqueue(key);
+    }
+  }
+
+  function cloudChanged(cloud: string): void {
+    clouds.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
+    const observer = connections.get(cloud)?.observer;
+    if (!observer) return;
+    const { completeAt, error } = observer.health;
+    const state = { observed: completeAt !== undefined, failing: error !== undefined };
+    const before = told.get(observer);
+    if (before?.observed === state.observed && before.failing === state.failing) return;
+    told.set(observer, state);
+    // Only now can the absence of a server be known: a machine that was left Ready may have lost its own.
+    const first = state.observed && !before?.observed;
+    for (const resource of records.ofCloud('VirtualMachine', cloud)) {
+      if (first || !isReady(resource)) machines.enqueue(keyOf(resource), laneOf(resource));
+    }
+    for (const resource of records.ofCloud('KeyPair', cloud)) if (!isReady(resource)) keyPairs.enqueue(keyOf(resource), 'resync');
+    for (const resource of records.ofCloud('Volume', cloud)) if (!isReady(resource)) volumes.enqueue(keyOf(resource), 'resync');
+    wakeFirewall(cloud);
   }
 
   /** What the inventory of a Cloud says of these machines is another thing than before. */
@@ -173,6 +220,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     }
   }
 
+  const wakeFirewall = batched(environment, (cloud) => {
+    if (records.ofCloud('FirewallRule', cloud).length > 0) firewalls.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
+  });
+
   // First of all: whoever is woken by a change must not see what followed from the state before it.
   for (const kind of STOCK_KINDS) caches[kind].onChange(() => stock.changed());
   for (const kind of ['VirtualMachinePool', 'Recipe'] as const)
@@ -183,6 +234,15 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const own = Object.entries(byKind).find(([name]) => name === kind)?.[1];
     if (own) cache.onChange((change) => followOwnKind(own, change));
   }
+  volumes.follow(
+    caches.Cloud,
+    unlessOwn(({ metadata }) => records.ofCloud('Volume', metadata.name).map(keyOf)),
+    'resync',
+  );
+  for (const cache of [caches.FirewallRule, caches.VirtualMachine, caches.VirtualMachineAssignment, caches.Cloud])
+    cache.onChange(({ previous, current }) => {
+      for (const cloud of [previous, current].flatMap(cloudsConcerned)) wakeFirewall(cloud);
+    });
   machines.follow(
     caches.Cloud,
     unlessOwn(({ metadata }) => records.ofCloud('VirtualMachine', metadata.name).map(keyOf)),
@@ -221,7 +281,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     unlessOwn(({ metadata }) => records.cloudsWithCredentials(metadata.namespace ?? '', metadata.name).map(keyOf)),
   );
   secrets.follow(caches.Cloud, ({ previous, current }) => [previous, current].flatMap(credentialsOf));
-  for (const cache of [caches.VirtualMachine, caches.KeyPair])
+  for (const cache of [caches.VirtualMachine, caches.KeyPair, caches.FirewallRule, caches.Volume])
     clouds.follow(cache, ({ previous, current }) => (previous && !current ? cloudOf(previous) : []));
   // A create that a missing key pair made fail is not tried again by itself.
   machines.follow(caches.KeyPair, ({ previous, current }) => {
@@ -249,7 +309,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const reconcilers: Runnable = {
     name: 'reconcilers',
     run: async (signal) => {
-      const running = Promise.all(Object.values(byKind).map((each) => each.run(signal)));
+      const running = Promise.all([...Object.values(byKind), firewalls].map((each) => each.run(signal)));
       for (const [kind, own] of Object.entries(byKind)) {
         for (const resource of listOf(caches, kind)) own.enqueue(keyOf(resource), laneOf(resource));
       }
@@ -262,8 +322,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     run: (signal) =>
       resync(
         {
-          keys: () => [...caches.VirtualMachine.list(), ...caches.KeyPair.list()].map(keyOf),
-          enqueue: (key) => (key.kind === 'KeyPair' ? keyPairs : machines).enqueue(key, 'resync'),
+          keys: () => [...caches.VirtualMachine.list(), ...caches.KeyPair.list(), ...caches.Volume.list()].map(keyOf),
+          enqueue: (key) => (({ KeyPair: keyPairs, Volume: volumes })[key.kind] ?? machines).enqueue(key, 'resync'),
           intervalMs: RESYNC_MS,
           environment,
         },
@@ -307,6 +367,8 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
     VirtualMachinePool: cache('VirtualMachinePool'),
     VirtualMachineAssignment: cache('VirtualMachineAssignment'),
     Recipe: cache('Recipe'),
+    FirewallRule: cache('FirewallRule'),
+    Volume: cache('Volume'),
     KeyPair: cache('KeyPair'),
   };
   caches.VirtualMachine.index('boundServer', INDEXES.boundServer);
@@ -322,6 +384,11 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
   caches.VirtualMachinePool.index('recipe', INDEXES.recipe);
   caches.VirtualMachinePool.index('namespace', INDEXES.namespace);
   caches.VirtualMachineAssignment.index('namespace', INDEXES.namespace);
+  for (const kind of ['FirewallRule', 'Volume'] as const) {
+    caches[kind].index('cloud', INDEXES.cloud);
+    caches[kind].index('uid', INDEXES.uid);
+    caches[kind].index('namespace', INDEXES.namespace);
+  }
   caches.KeyPair.index('cloud', INDEXES.cloud);
   caches.Cloud.index('credentials', INDEXES.credentials);
   return caches;
@@ -335,6 +402,28 @@ function listOf(caches: Readonly<Record<string, Cache>>, kind: string): Resource
 function keysOfServer(records: Records, cloud: string, server: Server): ResourceKey[] {
   const owners = server.owner ? records.virtualMachinesOfOwner(server.owner) : [];
   return [...records.virtualMachinesBoundTo(cloud, server.id), ...owners].map(keyOf);
+}
+
+/** The VirtualMachines that a port concerns: the one whose it is, and those bound to the server that has it. */
+function keysOfPort(records: Records, cloud: string, { owner, serverId }: Port): ResourceKey[] {
+  const owners = owner ? records.virtualMachinesOfOwner({ installation: owner.installation, uid: owner.key }) : [];
+  const bound = serverId === undefined ? [] : records.virtualMachinesBoundTo(cloud, serverId);
+  return [...owners, ...bound].map(keyOf);
+}
+
+/** The Volumes that a volume in the cloud concerns. */
+function keysOfVolume(records: Records, cloud: string, { id, owner }: CloudVolume): ResourceKey[] {
+  const bound = records.ofCloud('Volume', cloud).filter(({ status }) => fieldOf(status, 'id') === id);
+  const own = owner && records.volumeWithUid(owner.uid);
+  return [...bound, ...(own ? [own] : [])].map(keyOf);
+}
+
+/** The Clouds whose firewall a change may concern. */
+function cloudsConcerned(resource: Resource | undefined): string[] {
+  if (!resource) return [];
+  if (resource.kind === 'Cloud') return [resource.metadata.name];
+  const cloud = resource.kind === 'VirtualMachineAssignment' ? fieldOf(resource.status, 'cloud') : undefined;
+  return typeof cloud === 'string' ? [cloud] : INDEXES.cloud(resource);
 }
 
 /** What was declared while nobody looked goes before what has been looked at since it was declared. */

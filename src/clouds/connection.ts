@@ -1,9 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { Environment } from '../environment.js';
+import { Batch } from './batch.js';
 import { Catalog } from './catalog.js';
 import type { CloudDriver, CloudKeyPair, Named } from './driver.js';
+import { type ListListener, ListObserver, type ListOptions } from './list-observer.js';
+import type { CreatePortRequest, Port, SecurityGroup } from './network-driver.js';
 import { CloudObserver, type ObserverListener, type ObserverSettings } from './observer.js';
 import { SharedList } from './shared-list.js';
+import type { CloudVolume } from './volume-driver.js';
 
 /** What a cloud's owner may set, live. */
 export interface ConnectionSettings extends ObserverSettings {
@@ -14,27 +19,52 @@ export interface ConnectionSettings extends ObserverSettings {
   readonly serverLimit: number | undefined;
 }
 
+/** Whom a connection wakes, by what is observed. */
+export interface ConnectionListener {
+  readonly servers: ObserverListener;
+  readonly ports: ListListener<Port>;
+  readonly groups: ListListener<SecurityGroup>;
+  readonly volumes: ListListener<CloudVolume>;
+}
+
+/** A bulk call for more ports than this takes so long that others wait for it; two are under way at once. */
+const PORTS_AT_ONCE = 100;
+const PORT_FLIGHTS = 2;
+
 /** One cloud, connected: its driver, and what is shared by all that use it. */
 export class Connection {
   readonly observer: CloudObserver;
+  /** By `server/ID` that has them, and by `owner/INSTALLATION/UID` of the VirtualMachine whose they are. */
+  readonly ports: ListObserver<Port>;
+  /** By `owner/INSTALLATION/KEY`. */
+  readonly groups: ListObserver<SecurityGroup>;
+  /** By `owner/INSTALLATION/UID` of the Volume whose they are, by `server/ID` that has them, and by `name/NAME`. */
+  readonly volumes: ListObserver<CloudVolume>;
   readonly catalog: Catalog;
+  readonly volumeTypes: SharedList<Named>;
   readonly keyPairs: SharedList<CloudKeyPair>;
   readonly projects: SharedList<Named>;
   /** Keys and uids of resources whose server is asked for, and may not be in the observation yet. */
   readonly #reserved = new Map<string, string>();
+  readonly #portBatch: Batch<CreatePortRequest, Port>;
   readonly #stop = new AbortController();
   #settings: ConnectionSettings;
-  #running: Promise<void> | undefined;
+  #running: Promise<unknown> | undefined;
 
   constructor(
     readonly driver: CloudDriver,
     settings: ConnectionSettings,
     environment: Environment,
     log: Logger,
-    listener: ObserverListener,
+    listener: ConnectionListener,
   ) {
     this.#settings = settings;
-    this.observer = new CloudObserver(driver, settings, environment, log, listener);
+    this.observer = new CloudObserver(driver, settings, environment, log, listener.servers);
+    this.ports = new ListObserver(portsOf(driver), settings, environment, log, listener.ports);
+    this.groups = new ListObserver(groupsOf(driver), settings, environment, log, listener.groups);
+    this.volumes = new ListObserver(volumesOf(driver), settings, environment, log, listener.volumes);
+    this.#portBatch = new Batch((requests) => driver.createPorts(requests), PORTS_AT_ONCE, PORT_FLIGHTS);
+    this.volumeTypes = new SharedList(() => driver.listVolumeTypes(), environment);
     this.catalog = new Catalog(driver, environment);
     this.keyPairs = new SharedList(() => driver.listKeyPairs(), environment);
     this.projects = new SharedList(() => driver.listProjects(), environment);
@@ -47,12 +77,20 @@ export class Connection {
   /** Takes over new settings at once. */
   configure(settings: ConnectionSettings): void {
     this.#settings = settings;
-    this.observer.configure(settings);
+    for (const observer of [this.observer, this.ports, this.groups, this.volumes]) observer.configure(settings);
   }
 
   /** Starts observing. */
   start(): void {
-    this.#running ??= this.observer.run(this.#stop.signal);
+    const observers = [this.observer, this.ports, this.groups, this.volumes];
+    this.#running ??= Promise.all(observers.map((each) => each.run(this.#stop.signal)));
+  }
+
+  /** Makes a port, in one call with others that are asked for meanwhile, and knows of it. @throws CloudError as the driver does. */
+  async createPort(request: CreatePortRequest): Promise<Port> {
+    const port = await this.#portBatch.ask(request);
+    this.ports.note(port);
+    return port;
   }
 
   /** True if the server limit leaves room for one of an installation's resource, those counted that others have reserved. */
@@ -78,6 +116,7 @@ export class Connection {
   /** Expects nothing more for a resource that is gone. */
   forget(key: string): void {
     this.observer.setMoving(key, false);
+    for (const list of [this.ports, this.groups, this.volumes]) list.setPace(key, undefined);
     this.free(key);
   }
 
@@ -87,4 +126,39 @@ export class Connection {
     await this.#running;
     await this.driver.close();
   }
+}
+
+function portsOf(driver: CloudDriver): ListOptions<Port> {
+  return {
+    what: 'ports',
+    list: (signal) => driver.listPorts(signal),
+    index: ({ serverId, owner }) => [
+      ...(serverId === undefined ? [] : [`server/${serverId}`]),
+      ...(owner ? [`owner/${owner.installation}/${owner.key}`] : []),
+    ],
+    same: (a, b) => isDeepStrictEqual({ ...a, groupIds: a.groupIds.toSorted() }, { ...b, groupIds: b.groupIds.toSorted() }),
+  };
+}
+
+function groupsOf(driver: CloudDriver): ListOptions<SecurityGroup> {
+  const inOrder = (group: SecurityGroup) => ({ ...group, rules: group.rules.toSorted((a, b) => (a.id < b.id ? -1 : 1)) });
+  return {
+    what: 'security groups',
+    list: (signal) => driver.listSecurityGroups(signal),
+    index: ({ owner }) => (owner ? [`owner/${owner.installation}/${owner.key}`] : []),
+    same: (a, b) => isDeepStrictEqual(inOrder(a), inOrder(b)),
+  };
+}
+
+function volumesOf(driver: CloudDriver): ListOptions<CloudVolume> {
+  return {
+    what: 'volumes',
+    list: (signal) => driver.listVolumes(signal),
+    index: ({ name, owner, attachments }) => [
+      `name/${name}`,
+      ...attachments.map(({ serverId }) => `server/${serverId}`),
+      ...(owner ? [`owner/${owner.installation}/${owner.uid}`] : []),
+    ],
+    same: isDeepStrictEqual,
+  };
 }

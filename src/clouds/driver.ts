@@ -1,3 +1,9 @@
+import type { Named, OwnerTag } from './identity.js';
+import type { NetworkDriver } from './network-driver.js';
+import type { VolumeDriver } from './volume-driver.js';
+
+export type { Named, OwnerTag } from './identity.js';
+
 /** What a server is doing, in words that hold for every cloud. */
 export type ServerState =
   | 'Building'
@@ -14,16 +20,6 @@ export type ServerState =
   | 'Deleting'
   | 'Deleted'
   | 'Unknown';
-
-/** Whose a server is: written into it by the create itself, so that it is never without. */
-export interface OwnerTag {
-  /** This installation of Dispatcher: two of them may share a project. */
-  readonly installation: string;
-  /** The uid of the resource. */
-  readonly uid: string;
-  /** The ledger's token of the attempt that made it. */
-  readonly attempt: string;
-}
 
 /** One address of a server. */
 export interface ServerAddress {
@@ -77,16 +73,12 @@ export interface CreateServerRequest {
   readonly keyName?: string;
   /** Plain text; the driver encodes it. */
   readonly userData?: string;
-  /** 'none': no network at all; undefined: the cloud chooses; else network ids. */
-  readonly networks?: 'none' | readonly string[];
+  /** 'none': no network at all; undefined: the cloud chooses; else network ids, or ports that no server has yet. */
+  readonly networks?: 'none' | readonly string[] | { readonly portIds: readonly string[] };
+  /** The security groups of the ports that the cloud makes for it. Undefined: the project's default group. */
+  readonly groupIds?: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
-}
-
-/** Something with an id and a name: an image, a flavor, a network, a project. */
-export interface Named {
-  readonly id: string;
-  readonly name: string;
 }
 
 /** An image. */
@@ -127,7 +119,7 @@ export interface Quota {
  * - MUST NOT retry a call with an effect whose outcome is unknown.
  * A driver knows no resource of Dispatcher.
  */
-export interface CloudDriver {
+export interface CloudDriver extends NetworkDriver, VolumeDriver {
   /**
    * Every server of the project. MUST follow all pages and MUST NOT miss a server that was accepted before the call began,
    * even while others are being built; deleted ones are left out. Throws rather than give a part.
@@ -145,6 +137,7 @@ export interface CloudDriver {
   /**
    * Asks for a server. MUST carry the owner tag in the same request; MUST be one call with an effect, and the last one that can fail.
    * The answer need not be complete: id, name, owner and state Building are. A refusal (Invalid, Quota, ...) means that nothing was made.
+   * With a port that another server has: Conflict.
    */
   createServer(request: CreateServerRequest, owner: OwnerTag, signal?: AbortSignal): Promise<Server>;
   /** Asks for its deletion. NotFound is success. */

@@ -9,6 +9,7 @@ export const CLOUD_ERRORS = {
   Capacity: { outcome: 'none', retry: 'backoff', advice: 'choose a smaller flavor, or wait until the cloud has room' },
   RateLimited: { outcome: 'none', retry: 'after', advice: 'lower limits.requestsPerSecond of the Cloud if it recurs' },
   Invalid: { outcome: 'none', retry: 'change', advice: 'correct the field that the message names' },
+  Unsupported: { outcome: 'none', retry: 'backoff', advice: 'use a Cloud that has this service, or take the field out' },
   Conflict: { outcome: 'none', retry: 'backoff', advice: 'none: it is tried again when the server is in another state' },
   Unavailable: { outcome: 'none', retry: 'backoff', advice: 'none: it is tried again until the cloud answers' },
   UnknownOutcome: { outcome: 'unknown', retry: 'backoff', advice: 'none: the cloud is observed before anything is done again' },

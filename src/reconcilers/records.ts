@@ -19,7 +19,7 @@ export const INDEXES = {
     const id = textAt(resource.status, 'id');
     return cloud !== undefined && id !== undefined ? [`${cloud}/${id}`] : [];
   },
-  /** VirtualMachines by uid: the owner tag's part. */
+  /** VirtualMachines and Volumes by uid: the owner tag's part. */
   uid: (resource: Resource): string[] => [resource.metadata.uid],
   /** VirtualMachines that were declared elsewhere before, by the `installation/uid` that they had there. */
   formerOwner: (resource: Resource): string[] => {
@@ -53,7 +53,7 @@ export const INDEXES = {
   },
   /** Resources by their namespace. */
   namespace: ({ metadata }: Resource): string[] => [metadata.namespace ?? ''],
-  /** VirtualMachines, pools and KeyPairs by the Cloud that they name. */
+  /** VirtualMachines, pools, firewall rules, volumes and KeyPairs by the Cloud that they name. */
   cloud: (resource: Resource): string[] => {
     const cloud = textAt(resource.spec, 'cloudRef', 'name');
     return cloud === undefined ? [] : [cloud];
@@ -90,6 +90,8 @@ export type CachedKind =
   | 'VirtualMachine'
   | 'VirtualMachinePool'
   | 'VirtualMachineAssignment'
+  | 'FirewallRule'
+  | 'Volume'
   | 'Recipe'
   | 'KeyPair'
   | 'Secret';
@@ -159,6 +161,11 @@ export class Records {
     return this.caches.VirtualMachine.byIndex('uid', uid)[0];
   }
 
+  /** The Volume with that uid. */
+  volumeWithUid(uid: string): Resource | undefined {
+    return this.caches.Volume.byIndex('uid', uid)[0];
+  }
+
   /** The VirtualMachines whose server bears that owner tag, or bore it where they were declared before. */
   virtualMachinesOfOwner({ installation, uid }: Owner): readonly Resource[] {
     const own = this.virtualMachineWithUid(uid);
@@ -166,7 +173,10 @@ export class Records {
   }
 
   /** The resources of a kind that name a Cloud. */
-  ofCloud(kind: 'VirtualMachine' | 'VirtualMachinePool' | 'KeyPair', cloud: string): readonly Resource[] {
+  ofCloud(
+    kind: 'VirtualMachine' | 'VirtualMachinePool' | 'FirewallRule' | 'Volume' | 'KeyPair',
+    cloud: string,
+  ): readonly Resource[] {
     return this.caches[kind].byIndex('cloud', cloud);
   }
 
@@ -203,7 +213,7 @@ export class Records {
 
   /** The resources of a kind in a namespace. */
   inNamespace(
-    kind: 'VirtualMachine' | 'VirtualMachinePool' | 'VirtualMachineAssignment',
+    kind: 'VirtualMachine' | 'VirtualMachinePool' | 'VirtualMachineAssignment' | 'FirewallRule' | 'Volume',
     namespace: string,
   ): readonly Resource[] {
     return this.caches[kind].byIndex('namespace', namespace);

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { conditionSchema } from './conditions.js';
 import { duration } from './duration.js';
+import { fieldOf } from './field-of.js';
+import { CIDRS_RULE, cidrsSchema, portsRules, protocolPortsSchema } from './firewall-rule.js';
 import type { KindDefinition } from './kind.js';
 import { GROUP, labelsSchema, nameReference, type Typed, VERSION } from './metadata.js';
 import { applicationName } from './recipe.js';
@@ -49,6 +51,10 @@ export const assignmentSpecSchema = z.strictObject({
     .describe(
       'What becomes of the machine in the end: deleted, rebuilt for the next user, or left as it is. Default: as its pool says; Keep for a machine in no pool.',
     ),
+  ports: protocolPortsSchema
+    .optional()
+    .describe("Ports of the machine that are open for the user's addresses while the user has it, by FirewallRules of its own."),
+  userCidrs: cidrsSchema.optional().describe("The user's addresses, as networks. Needed by ports."),
 });
 
 const time = z.string().max(40);
@@ -91,9 +97,6 @@ const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field
 
 const IMMUTABLE = ['user', 'application', 'poolRef', 'virtualMachineRef', 'selector'] as const;
 
-const fieldOf = (value: unknown, field: string): unknown =>
-  typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined;
-
 export const assignmentKind: KindDefinition = {
   group: GROUP,
   version: VERSION,
@@ -127,6 +130,15 @@ export const assignmentKind: KindDefinition = {
       check: (value) =>
         ['poolRef', 'virtualMachineRef', 'selector'].filter((field) => fieldOf(value, field) !== undefined).length <= 1,
     },
+    {
+      at: ['spec'],
+      cel: 'has(self.ports) == has(self.userCidrs)',
+      message: "must be set together with ports: the user's addresses",
+      field: 'spec.userCidrs',
+      check: (value) => (fieldOf(value, 'ports') === undefined) === (fieldOf(value, 'userCidrs') === undefined),
+    },
+    ...portsRules('spec.ports', 'p.protocol == q.protocol && '),
+    { ...CIDRS_RULE, at: ['spec', 'userCidrs'], field: 'spec.userCidrs' },
     ...IMMUTABLE.map((field) => ({
       at: ['spec'],
       cel: `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,

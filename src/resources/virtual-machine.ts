@@ -128,6 +128,27 @@ export const virtualMachineStatusSchema = z.strictObject({
     .optional(),
   image: resolved.optional(),
   flavor: resolved.optional(),
+  ports: z
+    .array(
+      z.strictObject({
+        id: z.string().max(255).describe("The port's id in the cloud."),
+        network: z.string().max(255).describe("The network's id."),
+        address: z.string().max(64).optional(),
+      }),
+    )
+    .max(16)
+    .optional()
+    .describe('The ports of ours that its declared networks have become: they and their addresses outlive its servers.'),
+  firewall: z
+    .strictObject({
+      groups: z
+        .array(z.strictObject({ id: z.string().max(255), name: z.string().max(255), ours: z.boolean() }))
+        .max(64)
+        .describe('The security groups on its ports. Those that are not ours are never changed: the default group among them.'),
+      rules: z.array(z.string().max(255)).max(256).describe('All that they allow together; the first 256.'),
+    })
+    .optional()
+    .describe('What the cloud lets through to and from it, as last seen.'),
   ledger: ledgerSchema.optional(),
   /** What the bound server was made with, of that which the cloud does not tell. */
   applied: z

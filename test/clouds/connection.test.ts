@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Connection, type ConnectionSettings } from '../../src/clouds/connection.js';
 import { silentLog } from '../support/log.js';
+import { NOBODY } from '../support/nobody.js';
 import { ScriptedCloud, serverOf } from '../support/scripted-cloud.js';
 import { VirtualEnvironment } from '../support/virtual-environment.js';
 
@@ -16,8 +17,7 @@ const open: Connection[] = [];
 
 function connect(settings: Partial<ConnectionSettings> = {}) {
   const cloud = new ScriptedCloud(world);
-  const listener = { serversChanged: () => undefined, completed: () => undefined, healthChanged: () => undefined };
-  const connection = new Connection(cloud, { ...SETTINGS, ...settings }, world, silentLog, listener);
+  const connection = new Connection(cloud, { ...SETTINGS, ...settings }, world, silentLog, NOBODY);
   open.push(connection);
   return { cloud, connection };
 }

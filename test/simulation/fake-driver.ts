@@ -15,6 +15,7 @@ import type {
 import { CloudError } from '../../src/clouds/errors.js';
 import { sleep } from '../../src/environment.js';
 import type { VirtualProcess } from '../support/virtual-environment.js';
+import { WithoutServices } from '../support/without-services.js';
 import { type FakeCloud, report } from './fake-cloud.js';
 
 /** How likely what goes wrong between a process and the cloud; all 0 is a calm day. */
@@ -58,13 +59,15 @@ const REFUSALS = [
 ];
 
 /** One process's way to the fake cloud. Dead processes get no answer and have no effect. */
-export class FakeDriver implements CloudDriver {
+export class FakeDriver extends WithoutServices implements CloudDriver {
   constructor(
     private readonly cloud: FakeCloud,
     private readonly process: VirtualProcess,
     private readonly weather: () => CloudWeather,
     private readonly kill: () => void,
-  ) {}
+  ) {
+    super();
+  }
 
   async listServers(): Promise<ServerListing> {
     const began = this.process.world.milliseconds;

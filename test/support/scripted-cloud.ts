@@ -14,6 +14,7 @@ import type {
 } from '../../src/clouds/driver.js';
 import { CloudError, type CloudErrorDetails } from '../../src/clouds/errors.js';
 import type { Environment } from '../../src/environment.js';
+import { WithoutServices } from './without-services.js';
 
 /** The calls of a driver. */
 export type Operation = Exclude<keyof CloudDriver, 'close'>;
@@ -28,7 +29,7 @@ interface Failure {
  * A cloud in which nothing happens but what a test says: no chance, no builds that end by themselves, no time that passes.
  * Every call is recorded when it arrives. See FakeCloud for one with a weather of its own.
  */
-export class ScriptedCloud implements CloudDriver {
+export class ScriptedCloud extends WithoutServices implements CloudDriver {
   /** `createServer web-1`, `deleteServer s1`, `listServers`: in the order in which they arrived. */
   readonly calls: string[] = [];
   /** What each create asked for. */
@@ -58,7 +59,9 @@ export class ScriptedCloud implements CloudDriver {
   #changes = 0;
   #made = 0;
 
-  constructor(private readonly environment: Environment) {}
+  constructor(private readonly environment: Environment) {
+    super();
+  }
 
   /** The servers that are there, by id. */
   get servers(): ReadonlyMap<string, Server> {

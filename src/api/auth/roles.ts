@@ -25,7 +25,15 @@ const READ: readonly Verb[] = ['get', 'list', 'watch'];
 const OURS = ['dispatcher.dev'];
 const CORE = [''];
 /** What is declared in a namespace, but for Secrets. */
-const DECLARED = ['virtualmachines', 'virtualmachinepools', 'virtualmachineassignments', 'recipes', 'keypairs'];
+const DECLARED = [
+  'virtualmachines',
+  'virtualmachinepools',
+  'virtualmachineassignments',
+  'firewallrules',
+  'volumes',
+  'recipes',
+  'keypairs',
+];
 const SCALE = 'virtualmachinepools/scale';
 const STATUSES: Rule = {
   groups: OURS,
@@ -47,7 +55,7 @@ const READING = [STATUSES, EVENTS, CLOUDS, OWN_NAMESPACE, ALL_NAMESPACES];
  *
  * - `admin`: everything; for named namespaces, everything that is declared in them, Secrets too, but no Cloud, and no status,
  *   which says what was seen.
- * - `agent`: manages VirtualMachines, pools, assignments, recipes and KeyPairs, reads Clouds and Events. Secrets neither read nor written.
+ * - `agent`: manages VirtualMachines, pools, assignments, firewall rules, volumes, recipes and KeyPairs, reads Clouds and Events. Secrets neither read nor written.
  * - `viewer`: reads all of that. No Secret.
  *
  * A kind that is not named here is for admins of all namespaces.

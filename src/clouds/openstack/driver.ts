@@ -12,6 +12,7 @@ import { defaultNetworks, listNetworks } from './neutron.js';
 import { Nova } from './nova.js';
 import { createKeyPair, deleteKeyPair, getQuota, listFlavors, listKeyPairs, listProjects } from './project.js';
 import { Servers } from './servers.js';
+import { UNFINISHED_NETWORK, UNFINISHED_VOLUMES } from './unfinished.js';
 
 /** What a driver for OpenStack is made with. */
 export interface OpenStackOptions {
@@ -74,7 +75,7 @@ export function openStackDriver(options: OpenStackOptions): OpenStackDriver {
   const chooseNetworks = networkChooser(client, environment);
 
   const networksOf = async (request: CreateServerRequest, signal?: AbortSignal) => {
-    if (request.networks !== undefined && request.networks !== 'none') return request.networks;
+    if (typeof request.networks === 'object') return 'portIds' in request.networks ? undefined : request.networks;
     const { networksAtCreate } = await nova.version();
     if (!networksAtCreate) return undefined;
     return request.networks ?? chooseNetworks(signal);
@@ -113,6 +114,9 @@ export function openStackDriver(options: OpenStackOptions): OpenStackDriver {
     listKeyPairs: (signal) => listKeyPairs(nova, signal),
     createKeyPair: (name, publicKey, signal) => createKeyPair(nova, name, publicKey, signal),
     deleteKeyPair: (name, signal) => absentIsDone(deleteKeyPair(nova, name, signal)),
+
+    ...UNFINISHED_NETWORK,
+    ...UNFINISHED_VOLUMES,
 
     close: () => transport.close(),
   };

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { Connection, type ConnectionSettings } from '../../clouds/connection.js';
+import { Connection, type ConnectionListener, type ConnectionSettings } from '../../clouds/connection.js';
 import type { CallReport, CloudDriver } from '../../clouds/driver.js';
-import type { ObserverListener } from '../../clouds/observer.js';
 import type { Environment } from '../../environment.js';
 import type { CloudSpec } from '../../resources/cloud.js';
 import { milliseconds } from '../../resources/duration.js';
@@ -38,7 +37,7 @@ export class CloudConnections {
 
   constructor(
     private readonly makeDriver: DriverFactory,
-    private readonly listenerOf: (cloud: string) => ObserverListener,
+    private readonly listenerOf: (cloud: string) => ConnectionListener,
     private readonly onCall: (cloud: string, report: CallReport) => void,
     private readonly environment: Environment,
     private readonly log: Logger,

@@ -3,6 +3,7 @@ import type { CallReport } from '../../../src/clouds/driver.js';
 import { CloudConnections } from '../../../src/reconcilers/cloud/connections.js';
 import type { CloudSpec } from '../../../src/resources/cloud.js';
 import { captureLog } from '../../support/log.js';
+import { NOBODY } from '../../support/nobody.js';
 import { failure, ScriptedCloud } from '../../support/scripted-cloud.js';
 import { VirtualEnvironment } from '../../support/virtual-environment.js';
 
@@ -27,7 +28,7 @@ beforeEach(() => {
       drivers.push(driver);
       return driver;
     },
-    () => ({ serversChanged: () => undefined, completed: () => undefined, healthChanged: () => undefined }),
+    () => NOBODY,
     (cloud, { operation }: CallReport) => reports.push([cloud, operation]),
     world,
     log.log,

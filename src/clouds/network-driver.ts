@@ -1,0 +1,101 @@
+/** Whose something in the network is: written into it by the create itself, so that it is never without. */
+export interface NetworkOwner {
+  /** This installation of Dispatcher: two of them may share a project. */
+  readonly installation: string;
+  /** Of a port: the uid of the VirtualMachine. Of a security group: what it stands for, a digest of its target. */
+  readonly key: string;
+}
+
+/** An address on a network, and the server that has it. */
+export interface Port {
+  readonly id: string;
+  readonly networkId: string;
+  /** IPv4 and IPv6, without prefixes. */
+  readonly addresses: readonly string[];
+  /** Absent while no server (nor anything else) has it. */
+  readonly serverId?: string;
+  readonly groupIds: readonly string[];
+  readonly owner?: NetworkOwner;
+  /** False: the network does not look at security groups on this port, and it can have none. */
+  readonly secured: boolean;
+}
+
+/** What a rule of a security group allows. Two rules that allow the same are equal in all fields. */
+export interface SecurityGroupTraffic {
+  readonly direction: 'Ingress' | 'Egress';
+  readonly family: 'IPv4' | 'IPv6';
+  /** In lower case as IANA names it (`tcp`, `udp`, `icmp`, `ipv6-icmp`), or its number. Absent: any. */
+  readonly protocol?: string;
+  /** The first and the last port; of ICMP the type and the code. Absent: all. */
+  readonly from?: number;
+  readonly to?: number;
+  /** The other side: a network as `readCidr` of src/resources writes it, or the members of a group. Neither: anybody of the family. */
+  readonly cidr?: string;
+  readonly groupId?: string;
+}
+
+/** One rule of a security group. */
+export interface SecurityGroupRule extends SecurityGroupTraffic {
+  readonly id: string;
+  /** The other side is one of a kind that Dispatcher does not make (an address group): in words. */
+  readonly other?: string;
+}
+
+/** A security group: what it allows is allowed on every port that has it, whatever the others say. */
+export interface SecurityGroup {
+  readonly id: string;
+  readonly name: string;
+  readonly owner?: NetworkOwner;
+  readonly rules: readonly SecurityGroupRule[];
+  /** The one that ports get for which nobody says otherwise. */
+  readonly isDefault: boolean;
+}
+
+/** What a new port is made from. */
+export interface CreatePortRequest {
+  readonly name: string;
+  readonly networkId: string;
+  /** Undefined: the project's default group. */
+  readonly groupIds?: readonly string[];
+  readonly owner: NetworkOwner;
+}
+
+/** What a new security group is made from. */
+export interface CreateSecurityGroupRequest {
+  readonly name: string;
+  readonly description: string;
+  readonly owner: NetworkOwner;
+}
+
+/**
+ * The part of a cloud's client that is about ports and security groups. As {@link CloudDriver} has it for every method; and every method
+ * of a cloud that has no such service MUST throw Unsupported. Bulk methods make all or nothing, and answer in the order asked.
+ */
+export interface NetworkDriver {
+  /** Every port of the project. MUST follow all pages; throws rather than give a part. */
+  listPorts(signal?: AbortSignal): Promise<readonly Port[]>;
+  /** Makes ports in one call; each bears its owner tag from the first moment. No server has them yet. */
+  createPorts(requests: readonly CreatePortRequest[], signal?: AbortSignal): Promise<readonly Port[]>;
+  /** Replaces all groups of a port in one call. @throws CloudError NotFound. */
+  setPortGroups(id: string, groupIds: readonly string[], signal?: AbortSignal): Promise<Port>;
+  /** Takes the owner tag off a port, and leaves it. NotFound is success. */
+  disownPort(id: string, signal?: AbortSignal): Promise<void>;
+  /** NotFound is success. A server that has it loses the address. */
+  deletePort(id: string, signal?: AbortSignal): Promise<void>;
+  /** Gives a server a port that no server has. @throws CloudError Conflict if one has it; NotFound. */
+  attachPort(serverId: string, portId: string, signal?: AbortSignal): Promise<void>;
+
+  /** Every security group that the project has, with all its rules. MUST follow all pages; throws rather than give a part. */
+  listSecurityGroups(signal?: AbortSignal): Promise<readonly SecurityGroup[]>;
+  /** Makes groups in one call. What a cloud puts into a new one (rules for egress) is in the answer. */
+  createSecurityGroups(requests: readonly CreateSecurityGroupRequest[], signal?: AbortSignal): Promise<readonly SecurityGroup[]>;
+  /** NotFound is success. @throws CloudError Conflict while a port has it. */
+  deleteSecurityGroup(id: string, signal?: AbortSignal): Promise<void>;
+  /** Makes rules in one call. @throws CloudError Conflict if one that allows the same is there already. */
+  createSecurityGroupRules(
+    rules: readonly (SecurityGroupTraffic & { readonly inGroup: string })[],
+    signal?: AbortSignal,
+  ): Promise<readonly (SecurityGroupRule & { readonly inGroup: string })[]>;
+  /** NotFound is success. */
+  deleteSecurityGroupRule(id: string, signal?: AbortSignal): Promise<void>;
+}

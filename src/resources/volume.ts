@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { conditionSchema } from './conditions.js';
+import { fieldOf, isOneOf } from './field-of.js';
+import type { KindDefinition } from './kind.js';
+import { GROUP, nameReference, type Typed, VERSION } from './metadata.js';
+import { ledgerSchema } from './virtual-machine.js';
+
+const TIB = 1_000_000;
+
+export const volumeSpecSchema = z.strictObject({
+  cloudRef: nameReference.describe('The Cloud that it is in. Cannot be changed.'),
+  sizeGiB: z.int().min(1).max(TIB).describe('Raised: it grows, in use where the cloud can. Cannot be made less.'),
+  type: z.string().min(1).max(255).optional().describe("A volume type's name or id. Unset: the cloud's own. Cannot be changed."),
+  attachTo: z
+    .strictObject({
+      virtualMachineRef: nameReference.optional().describe('This VirtualMachine of the namespace.'),
+      assignmentRef: nameReference
+        .optional()
+        .describe('Whichever VirtualMachine this VirtualMachineAssignment has: the volume follows the user.'),
+    })
+    .optional()
+    .describe('Where it is attached. Changed or removed: it is detached there, though the machine runs. Unset: nowhere.'),
+  deletionPolicy: z
+    .enum(['Retain', 'Delete'])
+    .optional()
+    .describe('What becomes of it when this resource is deleted. Delete waits until it is attached nowhere. Default: Retain.'),
+  adopt: z
+    .strictObject({ id: z.string().min(1).max(64).optional(), name: z.string().min(1).max(255).optional() })
+    .optional()
+    .describe('A volume that is there already: exactly one must match. It is never created in its stead.'),
+});
+
+const time = z.string().max(40);
+const text = z.string().max(2048);
+
+export const volumeStatusSchema = z.strictObject({
+  observedGeneration: z.int().nonnegative().optional(),
+  conditions: z.array(conditionSchema).max(32).optional(),
+  id: z.string().max(255).optional().describe("The volume's id in the cloud: the one bound to this record."),
+  state: z.string().max(64).optional().describe('The state that the cloud reports.'),
+  sizeGiB: z.int().nonnegative().optional().describe('Its size in the cloud.'),
+  type: z.string().max(255).optional(),
+  attachment: z
+    .strictObject({
+      virtualMachine: z.string().max(253).optional().describe('The VirtualMachine of the namespace.'),
+      serverId: z.string().max(255),
+      device: z.string().max(255).optional(),
+    })
+    .optional()
+    .describe('Where it is attached, as the cloud reports it.'),
+  ledger: ledgerSchema.optional(),
+  /** When it was first seen usable: from then on it may hold data. */
+  builtAt: time.optional(),
+  failures: z
+    .strictObject({ count: z.int().nonnegative(), at: time, message: text, id: z.string().max(255).optional() })
+    .optional(),
+  observedAt: time.optional(),
+});
+
+export type VolumeSpec = z.infer<typeof volumeSpecSchema>;
+export type VolumeStatus = z.infer<typeof volumeStatusSchema>;
+export type Volume = Typed<VolumeSpec, VolumeStatus>;
+
+const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
+
+export const volumeKind: KindDefinition = {
+  group: GROUP,
+  version: VERSION,
+  kind: 'Volume',
+  plural: 'volumes',
+  singular: 'volume',
+  shortNames: ['vol', 'vols'],
+  categories: ['dispatcher'],
+  namespaced: true,
+  description: 'One disk in one cloud, which outlives the machines that it is attached to.',
+  schema: z.strictObject({ spec: volumeSpecSchema, status: volumeStatusSchema.optional() }),
+  statusSubresource: true,
+  printerColumns: [
+    { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether the volume is as declared' },
+    { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why' },
+    { name: 'GiB', type: 'integer', jsonPath: '.status.sizeGiB', description: 'Its size in the cloud' },
+    { name: 'State', type: 'string', jsonPath: '.status.state', description: 'The state that the cloud reports' },
+    { name: 'Machine', type: 'string', jsonPath: '.status.attachment.virtualMachine', description: 'Where it is attached' },
+    { name: 'Cloud', type: 'string', jsonPath: '.spec.cloudRef.name', description: 'The cloud', priority: 1 },
+    { name: 'Id', type: 'string', jsonPath: '.status.id', description: "The volume's id in the cloud", priority: 1 },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
+    { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
+  ],
+  rules: [
+    {
+      at: ['spec', 'cloudRef'],
+      cel: 'self == oldSelf',
+      message: 'cannot be changed: delete the resource and declare it anew in the other cloud',
+      field: 'spec.cloudRef',
+      check: (value, old) => old === undefined || JSON.stringify(value) === JSON.stringify(old),
+    },
+    {
+      at: ['spec', 'sizeGiB'],
+      cel: 'self >= oldSelf',
+      message: 'cannot be made less: a volume does not shrink',
+      field: 'spec.sizeGiB',
+      check: (value, old) => typeof old !== 'number' || typeof value !== 'number' || value >= old,
+    },
+    ...(['type', 'adopt'] as const).map((field) => ({
+      at: ['spec'],
+      cel: `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
+      message: 'cannot be changed: declare another volume',
+      field: `spec.${field}`,
+      check: (value: unknown, old: unknown) =>
+        old === undefined || JSON.stringify(fieldOf(value, field)) === JSON.stringify(fieldOf(old, field)),
+    })),
+    {
+      at: ['spec'],
+      cel: '!has(self.attachTo) || (has(self.attachTo.virtualMachineRef) != has(self.attachTo.assignmentRef))',
+      message: 'exactly one of virtualMachineRef and assignmentRef must be set',
+      field: 'spec.attachTo',
+      check: (value) => isOneOf(fieldOf(value, 'attachTo'), 'virtualMachineRef', 'assignmentRef'),
+    },
+    {
+      at: ['spec'],
+      cel: '!has(self.adopt) || (has(self.adopt.id) != has(self.adopt.name))',
+      message: 'exactly one of id and name must be set',
+      field: 'spec.adopt',
+      check: (value) => isOneOf(fieldOf(value, 'adopt'), 'id', 'name'),
+    },
+  ],
+};
