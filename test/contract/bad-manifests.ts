@@ -362,6 +362,11 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
   unknown('a field of a range that does not exist', portsOf({ from: 80, until: 90 }), 'spec.ports[0].until'),
   bad('ports for nobody', assignment({ ports: [{ from: 22, protocol: 'TCP' }] }), 'spec.userCidrs'),
   bad('addresses for no port', assignment({ userCidrs: ['198.51.100.7/32'] }), 'spec.userCidrs'),
+  bad(
+    'an assignment whose rules would have names too long',
+    assignment({ ports: [{ from: 22, protocol: 'TCP' }], userCidrs: ['198.51.100.7/32'] }, 'x'.repeat(244)),
+    'metadata.name',
+  ),
   bad('a port without a protocol', opened({ from: 22 }), 'spec.ports[0].protocol'),
   bad('a port of ICMP', opened({ from: 22, protocol: 'ICMP' }), 'spec.ports[0].protocol'),
   bad('a range for a user that runs backwards', opened({ from: 9, to: 8, protocol: 'UDP' }), 'spec.ports[0]'),
