@@ -15,6 +15,7 @@ import type { Reconciler } from './controllers/reconciler.js';
 import { resync } from './controllers/resync.js';
 import type { Environment } from './environment.js';
 import { DispatcherMetrics, isReady } from './metrics.js';
+import { assignmentOfRule } from './reconcilers/assignment/ports.js';
 import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
 import { Stock } from './reconcilers/assignment/stock.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
@@ -289,6 +290,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   assignments.follow(caches.VirtualMachinePool, unlessStatus(waitingBeside), 'resync');
   assignments.follow(caches.Recipe, unlessStatus(waitingBeside), 'resync');
   assignments.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(assignmentOf));
+  assignments.follow(caches.FirewallRule, ({ previous, current }) => {
+    const rule = current ?? previous;
+    return rule ? assignmentOfRule(rule) : [];
+  });
   machines.follow(caches.VirtualMachineAssignment, ({ previous, current }) => [previous, current].flatMap(machineOf));
   machines.follow(
     caches.Secret,
