@@ -72,7 +72,7 @@ export interface Dispatcher {
 /** Changes in one look at a cloud beyond which they are a flood (the first look), and yield to single changes. */
 const FLOOD = 256;
 /** The kinds that decide who is offered which machine. */
-const STOCK_KINDS = ['VirtualMachine', 'VirtualMachinePool', 'VirtualMachineAssignment', 'Recipe'] as const;
+const STOCK_KINDS = ['VirtualMachine', 'VirtualMachinePool', 'VirtualMachineAssignment', 'Recipe', 'Volume'] as const;
 const RESYNC_MS = 600_000;
 const STATUS_DELAY_MS = 2_000;
 const PLACE_DELAY_MS = 500;
@@ -139,7 +139,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     }),
     4,
   );
-  const volumes = controller('volume', new VolumeReconciler(), 16);
+  const volumes = controller('volume', new VolumeReconciler({ ...tools, forget: (key) => connections.forget(key) }), 16);
   const recipes = controller('recipe', new RecipeReconciler(tools), 2);
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
     VirtualMachine: machines,
@@ -160,6 +160,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         serversChanged: (servers) => {
           const lane = servers.length > FLOOD ? 'resync' : 'change';
           for (const key of servers.flatMap((server) => keysOfServer(records, cloud, server))) machines.enqueue(key, lane);
+          for (const key of servers.flatMap((server) => volumesOfServer(records, cloud, server))) volumes.enqueue(key, lane);
         },
         completed: wake,
         healthChanged,
@@ -223,7 +224,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       if (first || !isReady(resource)) machines.enqueue(keyOf(resource), laneOf(resource));
     }
     for (const resource of records.ofCloud('KeyPair', cloud)) if (!isReady(resource)) keyPairs.enqueue(keyOf(resource), 'resync');
-    for (const resource of records.ofCloud('Volume', cloud)) if (!isReady(resource)) volumes.enqueue(keyOf(resource), 'resync');
+    for (const resource of records.ofCloud('Volume', cloud))
+      if (first || !isReady(resource)) volumes.enqueue(keyOf(resource), 'resync');
     wakeFirewall(cloud);
   }
 
@@ -258,6 +260,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     unlessOwn(({ metadata }) => records.ofCloud('Volume', metadata.name).map(keyOf)),
     'resync',
   );
+  for (const cache of [caches.VirtualMachine, caches.VirtualMachineAssignment])
+    volumes.follow(cache, ({ previous, current }) =>
+      [previous, current].flatMap((resource) => (resource ? records.volumesConcerned(resource).map(keyOf) : [])),
+    );
   for (const cache of [caches.FirewallRule, caches.VirtualMachine, caches.VirtualMachineAssignment, caches.Cloud])
     cache.onChange(({ previous, current }) => {
       for (const cloud of [previous, current].flatMap(cloudsConcerned)) wakeFirewall(cloud);
@@ -412,6 +418,9 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
     caches[kind].index('uid', INDEXES.uid);
     caches[kind].index('namespace', INDEXES.namespace);
   }
+  caches.Volume.index('boundServer', INDEXES.boundServer);
+  caches.Volume.index('attachTo', INDEXES.attachTo);
+  caches.Volume.index('attachedServer', INDEXES.attachedServer);
   caches.KeyPair.index('cloud', INDEXES.cloud);
   caches.Cloud.index('credentials', INDEXES.credentials);
   return caches;
@@ -427,6 +436,12 @@ function keysOfServer(records: Records, cloud: string, server: Server): Resource
   return [...records.virtualMachinesBoundTo(cloud, server.id), ...owners].map(keyOf);
 }
 
+/** The Volumes that a server concerns: those that are attached to it, and those that its machine shall have. */
+function volumesOfServer(records: Records, cloud: string, { id }: Server): ResourceKey[] {
+  const declared = records.virtualMachinesBoundTo(cloud, id).flatMap((machine) => records.volumesConcerned(machine));
+  return [...records.volumesAttachedTo(cloud, id), ...declared].map(keyOf);
+}
+
 /** The VirtualMachines that a port concerns: the one whose it is, and those bound to the server that has it. */
 function keysOfPort(records: Records, cloud: string, { owner, serverId }: Port): ResourceKey[] {
   const owners = owner ? records.virtualMachinesOfOwner({ installation: owner.installation, uid: owner.key }) : [];
@@ -436,9 +451,8 @@ function keysOfPort(records: Records, cloud: string, { owner, serverId }: Port):
 
 /** The Volumes that a volume in the cloud concerns. */
 function keysOfVolume(records: Records, cloud: string, { id, owner }: CloudVolume): ResourceKey[] {
-  const bound = records.ofCloud('Volume', cloud).filter(({ status }) => fieldOf(status, 'id') === id);
   const own = owner && records.volumeWithUid(owner.uid);
-  return [...bound, ...(own ? [own] : [])].map(keyOf);
+  return [...records.volumesBoundTo(cloud, id), ...(own ? [own] : [])].map(keyOf);
 }
 
 /** The Clouds whose firewall a change may concern. */
