@@ -72,7 +72,9 @@ export function gather(cloud: string, connection: Connection, around: Surroundin
   const withheld = new Set<string>();
   const decided = decidedKeys(rules);
   const known = new Set(around.all.flatMap((stored) => keyOfRule(stored)));
-  const untouchable = new Set(rules.flatMap(({ rule, stored }) => (rule || stored.metadata.deletionTimestamp ? [] : groupIdIn(stored))));
+  const untouchable = new Set(
+    rules.flatMap(({ rule, stored }) => (rule || stored.metadata.deletionTimestamp ? [] : groupIdIn(stored))),
+  );
   for (const [key, all] of groupsByKey) {
     if (all.some(({ id }) => untouchable.has(id))) withheld.add(key);
     else if (wishes.has(key) || decided.has(key)) groups.set(key, all);
