@@ -8,8 +8,10 @@ interface PortRequest {
   readonly network: NetworkContent;
   readonly projectId: string;
   readonly name?: string;
+  readonly description?: string;
   readonly address?: string;
   readonly deviceId?: string;
+  readonly deviceOwner?: string;
   readonly groupIds?: readonly string[];
   /** True: it goes with its server. */
   readonly owned: boolean;
@@ -31,12 +33,14 @@ export function createPort(state: State, request: PortRequest, now: number): Por
   const port: PortRecord = {
     id,
     name: request.name ?? '',
+    description: request.description ?? '',
+    tags: [],
     projectId,
     networkId: network.id,
     mac: `fa:16:3e:${digits.slice(0, 2)}:${digits.slice(2, 4)}:${digits.slice(4, 6)}`,
     address: request.address ?? freeAddress(network, taken),
     deviceId: request.deviceId ?? '',
-    deviceOwner: '',
+    deviceOwner: request.deviceOwner ?? '',
     status: 'DOWN',
     groupIds: [...(request.groupIds ?? defaultGroups(projectId))],
     owned: request.owned,
@@ -48,13 +52,27 @@ export function createPort(state: State, request: PortRequest, now: number): Por
   return port;
 }
 
-/** Changes a port as it stands. @returns the new record. */
-export function changePort(state: State, port: PortRecord, change: Partial<PortRecord>, now: number): PortRecord {
-  const changed = { ...port, ...change, updated: now, revision: port.revision + 1 };
+/** Changes a port as it stands, and raises its revision by `raise`. @returns the new record. */
+export function changePort(state: State, port: PortRecord, change: Partial<PortRecord>, now: number, raise = 1): PortRecord {
+  const changed = { ...port, ...change, updated: now, revision: port.revision + raise };
   state.putPort(changed);
   showAnew(state, port.deviceId);
   if (changed.deviceId !== port.deviceId) showAnew(state, changed.deviceId);
   return changed;
+}
+
+/** A server that runs already gets a port. @throws Refusal 409 if something has it. */
+export function plugPort(state: State, server: ServerRecord, port: PortRecord, now: number): PortRecord {
+  if (port.deviceId !== '' && port.deviceId !== server.id) throw new Refusal(409, `Port ${port.id} is still in use.`);
+  state.putServer({ ...server, portIds: [...server.portIds, port.id] });
+  // Twice, as Nova binds it first and the host takes it up then.
+  return changePort(state, port, { deviceId: server.id, deviceOwner: 'compute:nova', status: 'ACTIVE' }, now, 2);
+}
+
+/** A server gives a port back: one that nova made goes, another is free again. */
+export function unplugPort(state: State, server: ServerRecord, port: PortRecord, now: number): void {
+  state.putServer({ ...server, portIds: server.portIds.filter((id) => id !== port.id) });
+  releasePort(state, server, port, now);
 }
 
 /** Removes a port; its server loses the address. */
@@ -84,10 +102,12 @@ export function connectPorts(state: State, server: ServerRecord, now: number): P
 
 /** The ports of a deleted server: those that nova made go, the others are free again. */
 export function releasePorts(state: State, server: ServerRecord, now: number): void {
-  for (const port of portsOf(state, server)) {
-    if (port.owned) state.removePort(port);
-    else if (port.deviceId === server.id) changePort(state, port, { deviceId: '', deviceOwner: '', status: 'DOWN' }, now);
-  }
+  for (const port of portsOf(state, server)) releasePort(state, server, port, now);
+}
+
+function releasePort(state: State, server: ServerRecord, port: PortRecord, now: number): void {
+  if (port.owned) state.removePort(port);
+  else if (port.deviceId === server.id) changePort(state, port, { deviceId: '', deviceOwner: '', status: 'DOWN' }, now);
 }
 
 /** The networks that a project sees. */
@@ -101,7 +121,7 @@ function defaultGroups(projectId: string): string[] {
 }
 
 /** A server's answer bears its addresses and groups: a new record makes it rendered anew. */
-function showAnew(state: State, serverId: string): void {
+export function showAnew(state: State, serverId: string): void {
   const server = state.servers.get(serverId);
   if (server !== undefined) state.servers.put({ ...server });
 }
