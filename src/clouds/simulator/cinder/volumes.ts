@@ -55,6 +55,11 @@ export function cinderVolumes(state: State): Routes<CinderCall> {
     },
     [`DELETE ${path}/:id`]: (call) => {
       const volume = findVolume(state, call);
+      // As in Cinder: one that no host was chosen for yet goes at once.
+      if (volume.task === 'creating' && call.now < volume.created + (volume.readyAt - volume.created) / 10) {
+        state.removeVolume(volume.id);
+        return { status: 202 };
+      }
       if (volumeStatusOf(volume) !== 'available') throw new Refusal(400, BUSY);
       beginTask(state, volume, 'deleting', call.now);
       return { status: 202 };
@@ -134,9 +139,13 @@ function extend(state: State, call: CinderCall): void {
 function list(state: State, call: CinderCall, render: (volume: VolumeRecord) => object): Reply {
   const { query, asker } = call;
   const [name, status, marker] = [query.get('name'), query.get('status'), query.get('marker')];
+  const metadata = metadataAsked(query.get('metadata'));
   const all = [...state.volumes.values()].filter((volume) => volume.projectId === asker.projectId).reverse();
   const matching = all.filter(
-    (volume) => (name === null || volume.name === name) && (status === null || volumeStatusOf(volume) === status),
+    (volume) =>
+      (name === null || volume.name === name) &&
+      (status === null || volumeStatusOf(volume) === status) &&
+      Object.entries(metadata).every(([key, value]) => volume.metadata[key] === value),
   );
   const start = marker === null ? 0 : matching.findIndex(({ id }) => id === marker) + 1;
   if (marker !== null && start === 0) throw new Refusal(404, `Volume ${marker} could not be found.`);
@@ -150,4 +159,14 @@ function list(state: State, call: CinderCall, render: (volume: VolumeRecord) => 
   const href = `${call.origin}${call.target.replace(/\?.*$/, '')}?${next}`;
   const more = last !== undefined && page.length === limit && { volumes_links: [{ rel: 'next', href }] };
   return { status: 200, json: { volumes: page.map(render), ...more } };
+}
+
+/** What a list asks of metadata, which is written as Python does: `{'key': 'value'}`. */
+function metadataAsked(text: string | null): Record<string, string> {
+  if (text === null) return {};
+  try {
+    return z.record(z.string(), z.string()).parse(JSON.parse(text.replaceAll("'", '"')));
+  } catch {
+    throw new Refusal(400, `Invalid input received: metadata filter ${text} is no dictionary`);
+  }
 }

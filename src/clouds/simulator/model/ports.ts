@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { NETWORKS, type NetworkContent, PROJECTS } from './content.js';
 import type { PortRecord, ServerRecord } from './records.js';
 import { Refusal } from './refusal.js';
@@ -17,10 +18,17 @@ interface PortRequest {
   readonly owned: boolean;
 }
 
-/** Makes a port with the next free address of its network. @throws Refusal 409 if none is free, or the one asked for is not. */
+/** Makes a port with the next free address of its network. @throws Refusal if none is free, or the one asked for is not. */
 export function createPort(state: State, request: PortRequest, now: number): PortRecord {
   const { network, projectId } = request;
   const taken = state.addresses.get(network.id);
+  if (request.address !== undefined && !isOn(network, request.address)) {
+    throw new Refusal(
+      400,
+      `IP address ${request.address} is not a valid IP for any of the subnets on the specified network.`,
+      'InvalidIpForNetwork',
+    );
+  }
   if (request.address !== undefined && taken?.has(request.address) === true) {
     throw new Refusal(
       409,
@@ -52,6 +60,18 @@ export function createPort(state: State, request: PortRequest, now: number): Por
   return port;
 }
 
+/** Makes several ports, all or none. @throws Refusal as {@link createPort} does. */
+export function createPorts(state: State, requests: readonly PortRequest[], now: number): PortRecord[] {
+  const made: PortRecord[] = [];
+  try {
+    for (const request of requests) made.push(createPort(state, request, now));
+  } catch (error) {
+    for (const port of made) state.removePort(port);
+    throw error;
+  }
+  return made;
+}
+
 /** Changes a port as it stands, and raises its revision by `raise`. @returns the new record. */
 export function changePort(state: State, port: PortRecord, change: Partial<PortRecord>, now: number, raise = 1): PortRecord {
   const changed = { ...port, ...change, updated: now, revision: port.revision + raise };
@@ -65,8 +85,7 @@ export function changePort(state: State, port: PortRecord, change: Partial<PortR
 export function plugPort(state: State, server: ServerRecord, port: PortRecord, now: number): PortRecord {
   if (port.deviceId !== '' && port.deviceId !== server.id) throw new Refusal(409, `Port ${port.id} is still in use.`);
   state.putServer({ ...server, portIds: [...server.portIds, port.id] });
-  // Twice, as Nova binds it first and the host takes it up then.
-  return changePort(state, port, { deviceId: server.id, deviceOwner: 'compute:nova', status: 'ACTIVE' }, now, 2);
+  return changePort(state, port, { deviceId: server.id, deviceOwner: 'compute:nova', status: 'ACTIVE' }, now, BINDING);
 }
 
 /** A server gives a port back: one that nova made goes, another is free again. */
@@ -87,6 +106,9 @@ export function portsOf(state: State, server: ServerRecord): PortRecord[] {
   return server.portIds.map((id) => state.ports.get(id)).filter((port) => port !== undefined);
 }
 
+/** By how much a port's revision is raised until it is ACTIVE: Nova binds it, and the host takes it up. */
+const BINDING = 2;
+
 /** The host takes the ports up. @returns the port that another server took meanwhile, if one did. */
 export function connectPorts(state: State, server: ServerRecord, now: number): PortRecord | undefined {
   const ports = portsOf(state, server);
@@ -95,7 +117,7 @@ export function connectPorts(state: State, server: ServerRecord, now: number): P
   for (const port of ports) {
     const up = { deviceId: server.id, deviceOwner: 'compute:nova', status: 'ACTIVE' as const };
     // Not kept: it follows from the server's steps, and would cost a second write for every server.
-    state.ports.set(port.id, { ...port, ...up, updated: now, revision: port.revision + 1 });
+    state.ports.set(port.id, { ...port, ...up, updated: now, revision: port.revision + BINDING });
   }
   return undefined;
 }
@@ -142,6 +164,12 @@ function freeAddress(network: NetworkContent, taken: Set<string> = new Set()): s
     }
   }
   throw new Refusal(409, `No more IP addresses available on network ${network.id}.`, 'IpAddressGenerationFailure');
+}
+
+function isOn({ subnet }: NetworkContent, address: string): boolean {
+  const [net = '', length] = subnet.cidr.split('/');
+  const size = 2 ** (32 - Number(length));
+  return isIPv4(address) && Math.floor(toNumber(address) / size) === Math.floor(toNumber(net) / size);
 }
 
 function toNumber(address: string): number {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { OwnCall, Routes } from '../http/service.js';
 import { seconds } from '../http/times.js';
 import { NETWORKS } from '../model/content.js';
-import { changePort, createPort, deletePort } from '../model/ports.js';
+import { changePort, createPorts, deletePort } from '../model/ports.js';
 import { requireRoom } from '../model/quotas.js';
 import type { PortRecord } from '../model/records.js';
 import { Refusal } from '../model/refusal.js';
@@ -68,10 +68,13 @@ export function neutronPorts(state: State): Routes<OwnCall> {
     'GET /v2.0/ports/:id': (call) => one(call, 'port', showPort(find(call))),
     'POST /v2.0/ports': (call) => {
       const { bulk, items } = readMany(call, 'port', newPort);
-      // All or none, as in Neutron's bulk call: nothing is made before everything was found.
       const requests = items.map((item) => {
         const network = visibleNetworks(call).find(({ id }) => id === item.network_id);
         if (network === undefined) throw networkNotFound(item.network_id);
+        if (network.projectId !== call.asker.projectId && !call.isAdmin) {
+          const message = `Tenant ${call.asker.projectId} not allowed to create port on this network`;
+          throw new Refusal(403, message, 'HTTPForbidden');
+        }
         for (const id of item.security_groups ?? []) findGroup(state, call, id);
         const address = item.fixed_ips?.[0]?.ip_address;
         return {
@@ -87,7 +90,7 @@ export function neutronPorts(state: State): Routes<OwnCall> {
         };
       });
       requireRoom(state, call.asker.projectId, { port: items.length });
-      const shown = requests.map((request) => showPort(createPort(state, request, call.now)));
+      const shown = createPorts(state, requests, call.now).map(showPort);
       return { status: 201, json: bulk ? { ports: shown } : { port: shown[0] } };
     },
     'PUT /v2.0/ports/:id': (call) => {

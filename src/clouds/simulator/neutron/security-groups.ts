@@ -35,7 +35,8 @@ export function neutronGroups(state: State): Routes<OwnCall> {
     'POST /v2.0/security-groups': (call) => {
       const { bulk, items } = readMany(call, 'security_group', newGroup);
       const { projectId } = call.asker;
-      requireRoom(state, projectId, { security_group: items.length, security_group_rule: 2 * items.length });
+      requireRoom(state, projectId, { security_group: items.length });
+      requireRoom(state, projectId, { security_group_rule: 2 * items.length });
       if (items.some(({ name }) => name === DEFAULT_GROUP)) throw secondDefault();
       const made = items.map(({ name = '', description = '' }) => {
         return showGroup(createGroup(state, { name, description, projectId }, call.now));
