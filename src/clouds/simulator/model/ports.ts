@@ -81,9 +81,9 @@ export function changePort(state: State, port: PortRecord, change: Partial<PortR
   return changed;
 }
 
-/** A server that runs already gets a port. @throws Refusal 409 if something has it. */
+/** A server that runs already gets a port. @throws Refusal 409 if something has it, this server too. */
 export function plugPort(state: State, server: ServerRecord, port: PortRecord, now: number): PortRecord {
-  if (port.deviceId !== '' && port.deviceId !== server.id) throw new Refusal(409, `Port ${port.id} is still in use.`);
+  if (port.deviceId !== '') throw new Refusal(409, `Port ${port.id} is still in use.`);
   state.putServer({ ...server, portIds: [...server.portIds, port.id] });
   return changePort(state, port, { deviceId: server.id, deviceOwner: 'compute:nova', status: 'ACTIVE' }, now, BINDING);
 }
