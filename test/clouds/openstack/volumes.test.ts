@@ -227,6 +227,14 @@ describe('a refusal', () => {
       now: { status: 'detaching', ...on('s') },
       code: 'success',
     },
+    { what: 'detachVolume', reason: 'one that is off by now', reply: wrongState, now: { status: 'available' }, code: 'success' },
+    {
+      what: 'detachVolume',
+      reason: 'one whose server is being deleted',
+      reply: fault(409, 'conflictingRequest', "Cannot 'detach_volume' instance s while it is in vm_state deleted"),
+      now: { status: 'available' },
+      code: 'success',
+    },
     { what: 'detachVolume', reason: 'one that went meanwhile', reply: wrongState, now: 'gone', code: 'success' },
     {
       what: 'detachVolume',
