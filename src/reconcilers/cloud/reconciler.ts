@@ -225,7 +225,7 @@ export class CloudReconciler implements Reconciler {
 
   /** What still names a Cloud: `2 VirtualMachines and 1 KeyPair`; undefined if nothing does. */
   #users(name: string): string | undefined {
-    const counts = (['VirtualMachine', 'KeyPair'] as const).flatMap((kind) => {
+    const counts = (['VirtualMachine', 'KeyPair', 'FirewallRule', 'Volume'] as const).flatMap((kind) => {
       const { length } = this.tools.records.ofCloud(kind, name);
       return length > 0 ? [`${length} ${kind}${length > 1 ? 's' : ''}`] : [];
     });
