@@ -19,6 +19,7 @@ import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
 import { Stock } from './reconcilers/assignment/stock.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
+import { Firewall } from './reconcilers/firewall/firewall.js';
 import { FirewallReconciler } from './reconcilers/firewall/reconciler.js';
 import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
 import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
@@ -108,7 +109,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const tools = { store, records, connection, events, environment, installation, log };
   const machines = controller(
     'virtualmachine',
-    new VirtualMachineReconciler({ ...tools, forget: (key) => connections.forget(key) }),
+    new VirtualMachineReconciler({
+      ...tools,
+      firewall: new Firewall(records, installation),
+      forget: (key) => connections.forget(key),
+    }),
     concurrency,
   );
   const clouds = controller('cloud', new CloudReconciler({ ...tools, connections, inventories }), 4);
@@ -160,10 +165,17 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
           for (const key of concerned.flatMap((port) => keysOfPort(records, cloud, port))) machines.enqueue(key, lane);
         },
         completed: wake,
-        healthChanged: () => wakeFirewall(cloud),
+        healthChanged: () => {
+          wakeFirewall(cloud);
+          for (const resource of records.ofCloud('VirtualMachine', cloud))
+            if (!isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
+        },
       },
       groups: {
-        changed: () => wakeFirewall(cloud),
+        changed: () => {
+          wakeFirewall(cloud);
+          wakePending(cloud);
+        },
         completed: wake,
         healthChanged: () => wakeFirewall(cloud),
       },
@@ -222,6 +234,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 
   const wakeFirewall = batched(environment, (cloud) => {
     if (records.ofCloud('FirewallRule', cloud).length > 0) firewalls.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
+  });
+
+  /** Those whose security groups are not there yet may have them now. */
+  const wakePending = batched(environment, (cloud) => {
+    for (const resource of records.ofCloud('VirtualMachine', cloud))
+      if (waitsForGroups(resource)) machines.enqueue(keyOf(resource));
   });
 
   // First of all: whoever is woken by a change must not see what followed from the state before it.
@@ -396,6 +414,12 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
 
 function listOf(caches: Readonly<Record<string, Cache>>, kind: string): Resource[] {
   return caches[kind]?.list() ?? [];
+}
+
+/** True for a VirtualMachine whose security groups were not there when it was looked at last. */
+function waitsForGroups({ status }: Resource): boolean {
+  const conditions = fieldOf(status, 'conditions');
+  return Array.isArray(conditions) && conditions.some((one) => fieldOf(one, 'reason') === 'FirewallPending');
 }
 
 /** The VirtualMachines that a server concerns: those bound to it, and the one whose owner tag it bears. */

@@ -4,6 +4,7 @@ import type { Environment } from '../environment.js';
 import { Batch } from './batch.js';
 import { Catalog } from './catalog.js';
 import type { CloudDriver, CloudKeyPair, Named } from './driver.js';
+import { isCloudError } from './errors.js';
 import { type ListListener, ListObserver, type ListOptions } from './list-observer.js';
 import type { CreatePortRequest, Port, SecurityGroup } from './network-driver.js';
 import { CloudObserver, type ObserverListener, type ObserverSettings } from './observer.js';
@@ -47,6 +48,8 @@ export class Connection {
   /** Keys and uids of resources whose server is asked for, and may not be in the observation yet. */
   readonly #reserved = new Map<string, string>();
   readonly #portBatch: Batch<CreatePortRequest, Port>;
+  /** By uid of the resource: when ports were last asked for of which nobody knows whether they were made. */
+  readonly #unsurePorts = new Map<string, Date>();
   readonly #stop = new AbortController();
   #settings: ConnectionSettings;
   #running: Promise<unknown> | undefined;
@@ -54,7 +57,7 @@ export class Connection {
   constructor(
     readonly driver: CloudDriver,
     settings: ConnectionSettings,
-    environment: Environment,
+    private readonly environment: Environment,
     log: Logger,
     listener: ConnectionListener,
   ) {
@@ -88,9 +91,23 @@ export class Connection {
 
   /** Makes a port, in one call with others that are asked for meanwhile, and knows of it. @throws CloudError as the driver does. */
   async createPort(request: CreatePortRequest): Promise<Port> {
-    const port = await this.#portBatch.ask(request);
-    this.ports.note(port);
-    return port;
+    try {
+      const port = await this.#portBatch.ask(request);
+      this.ports.note(port);
+      return port;
+    } catch (error) {
+      if (isCloudError(error, 'UnknownOutcome')) this.#unsurePorts.set(request.owner.key, this.environment.now());
+      throw error;
+    }
+  }
+
+  /** Since when it is not known which ports a resource has: until a list that begins then or later. Undefined: it is known. */
+  portsUnsureSince(uid: string): Date | undefined {
+    const since = this.#unsurePorts.get(uid);
+    const { completeAt } = this.ports.health;
+    if (since === undefined || completeAt === undefined || completeAt < since) return since;
+    this.#unsurePorts.delete(uid);
+    return undefined;
   }
 
   /** True if the server limit leaves room for one of an installation's resource, those counted that others have reserved. */

@@ -90,6 +90,8 @@ function seen(
     claimedBy: undefined,
     userData: { kind: 'none' },
     assignee: undefined,
+    ports: { completeAt: undefined, trouble: undefined, unsureSince: undefined, known: [], gone: [] },
+    groups: { kind: 'unneeded' },
     resolved: RESOLVED,
     held: undefined,
     askedById: false,
