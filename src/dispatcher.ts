@@ -15,6 +15,7 @@ import type { Reconciler } from './controllers/reconciler.js';
 import { resync } from './controllers/resync.js';
 import type { Environment } from './environment.js';
 import { DispatcherMetrics, isReady } from './metrics.js';
+import { assignmentOfRule } from './reconcilers/assignment/ports.js';
 import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
 import { Stock } from './reconcilers/assignment/stock.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
@@ -71,7 +72,7 @@ export interface Dispatcher {
 /** Changes in one look at a cloud beyond which they are a flood (the first look), and yield to single changes. */
 const FLOOD = 256;
 /** The kinds that decide who is offered which machine. */
-const STOCK_KINDS = ['VirtualMachine', 'VirtualMachinePool', 'VirtualMachineAssignment', 'Recipe'] as const;
+const STOCK_KINDS = ['VirtualMachine', 'VirtualMachinePool', 'VirtualMachineAssignment', 'Recipe', 'Volume'] as const;
 const RESYNC_MS = 600_000;
 const STATUS_DELAY_MS = 2_000;
 const PLACE_DELAY_MS = 500;
@@ -107,11 +108,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new Controller({ name, reconciler, workers, environment, log, ...(engineMetrics ? { metrics: engineMetrics } : {}) });
 
   const tools = { store, records, connection, events, environment, installation, log };
+  const firewall = new Firewall(records, installation);
   const machines = controller(
     'virtualmachine',
     new VirtualMachineReconciler({
       ...tools,
-      firewall: new Firewall(records, installation),
+      firewall,
       forget: (key) => connections.forget(key),
     }),
     concurrency,
@@ -131,8 +133,18 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new PoolReconciler({ ...sight, release: (machine, signal) => inventories.release(machine, signal) }),
     4,
   );
-  const firewalls = controller('firewall', new FirewallReconciler(), 4);
-  const volumes = controller('volume', new VolumeReconciler(), 16);
+  const firewalls = controller(
+    'firewall',
+    new FirewallReconciler({
+      ...tools,
+      firewall,
+      wake: (keys) => {
+        for (const key of keys) machines.enqueue(key);
+      },
+    }),
+    4,
+  );
+  const volumes = controller('volume', new VolumeReconciler({ ...tools, forget: (key) => connections.forget(key) }), 16);
   const recipes = controller('recipe', new RecipeReconciler(tools), 2);
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
     VirtualMachine: machines,
@@ -153,6 +165,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         serversChanged: (servers) => {
           const lane = servers.length > FLOOD ? 'resync' : 'change';
           for (const key of servers.flatMap((server) => keysOfServer(records, cloud, server))) machines.enqueue(key, lane);
+          for (const key of servers.flatMap((server) => volumesOfServer(records, cloud, server))) volumes.enqueue(key, lane);
         },
         completed: wake,
         healthChanged,
@@ -172,9 +185,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         },
       },
       groups: {
-        changed: () => {
+        changed: (changes) => {
           wakeFirewall(cloud);
-          wakePending(cloud);
+          const ids = changes.flatMap(({ previous, current }) => (current ?? previous)?.id ?? []);
+          const wearing = ids.flatMap((id) => connections.get(cloud)?.ports.by(`group/${id}`) ?? []);
+          for (const key of wearing.flatMap((port) => keysOfPort(records, cloud, port))) machines.enqueue(key, 'resync');
         },
         completed: wake,
         healthChanged: () => wakeFirewall(cloud),
@@ -218,7 +233,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       if (first || !isReady(resource)) machines.enqueue(keyOf(resource), laneOf(resource));
     }
     for (const resource of records.ofCloud('KeyPair', cloud)) if (!isReady(resource)) keyPairs.enqueue(keyOf(resource), 'resync');
-    for (const resource of records.ofCloud('Volume', cloud)) if (!isReady(resource)) volumes.enqueue(keyOf(resource), 'resync');
+    for (const resource of records.ofCloud('Volume', cloud))
+      if (first || !isReady(resource)) volumes.enqueue(keyOf(resource), 'resync');
     wakeFirewall(cloud);
   }
 
@@ -233,13 +249,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   const wakeFirewall = batched(environment, (cloud) => {
-    if (records.ofCloud('FirewallRule', cloud).length > 0) firewalls.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
-  });
-
-  /** Those whose security groups are not there yet may have them now. */
-  const wakePending = batched(environment, (cloud) => {
-    for (const resource of records.ofCloud('VirtualMachine', cloud))
-      if (waitsForGroups(resource)) machines.enqueue(keyOf(resource));
+    // Without a rule there may still be a group that one has left.
+    if (records.ofCloud('FirewallRule', cloud).length > 0 || connection(cloud)?.groups.health.completeAt)
+      firewalls.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
   });
 
   // First of all: whoever is woken by a change must not see what followed from the state before it.
@@ -257,6 +269,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     unlessOwn(({ metadata }) => records.ofCloud('Volume', metadata.name).map(keyOf)),
     'resync',
   );
+  for (const cache of [caches.VirtualMachine, caches.VirtualMachineAssignment])
+    volumes.follow(cache, ({ previous, current }) =>
+      [previous, current].flatMap((resource) => (resource ? records.volumesConcerned(resource).map(keyOf) : [])),
+    );
   for (const cache of [caches.FirewallRule, caches.VirtualMachine, caches.VirtualMachineAssignment, caches.Cloud])
     cache.onChange(({ previous, current }) => {
       for (const cloud of [previous, current].flatMap(cloudsConcerned)) wakeFirewall(cloud);
@@ -289,6 +305,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   assignments.follow(caches.VirtualMachinePool, unlessStatus(waitingBeside), 'resync');
   assignments.follow(caches.Recipe, unlessStatus(waitingBeside), 'resync');
   assignments.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(assignmentOf));
+  assignments.follow(caches.FirewallRule, ({ previous, current }) => {
+    const rule = current ?? previous;
+    return rule ? assignmentOfRule(rule) : [];
+  });
   machines.follow(caches.VirtualMachineAssignment, ({ previous, current }) => [previous, current].flatMap(machineOf));
   machines.follow(
     caches.Secret,
@@ -407,6 +427,9 @@ function makeCaches({ store, environment, log }: DispatcherOptions) {
     caches[kind].index('uid', INDEXES.uid);
     caches[kind].index('namespace', INDEXES.namespace);
   }
+  caches.Volume.index('boundServer', INDEXES.boundServer);
+  caches.Volume.index('attachTo', INDEXES.attachTo);
+  caches.Volume.index('attachedServer', INDEXES.attachedServer);
   caches.KeyPair.index('cloud', INDEXES.cloud);
   caches.Cloud.index('credentials', INDEXES.credentials);
   return caches;
@@ -416,16 +439,16 @@ function listOf(caches: Readonly<Record<string, Cache>>, kind: string): Resource
   return caches[kind]?.list() ?? [];
 }
 
-/** True for a VirtualMachine whose security groups were not there when it was looked at last. */
-function waitsForGroups({ status }: Resource): boolean {
-  const conditions = fieldOf(status, 'conditions');
-  return Array.isArray(conditions) && conditions.some((one) => fieldOf(one, 'reason') === 'FirewallPending');
-}
-
 /** The VirtualMachines that a server concerns: those bound to it, and the one whose owner tag it bears. */
 function keysOfServer(records: Records, cloud: string, server: Server): ResourceKey[] {
   const owners = server.owner ? records.virtualMachinesOfOwner(server.owner) : [];
   return [...records.virtualMachinesBoundTo(cloud, server.id), ...owners].map(keyOf);
+}
+
+/** The Volumes that a server concerns: those that are attached to it, and those that its machine shall have. */
+function volumesOfServer(records: Records, cloud: string, { id }: Server): ResourceKey[] {
+  const declared = records.virtualMachinesBoundTo(cloud, id).flatMap((machine) => records.volumesConcerned(machine));
+  return [...records.volumesAttachedTo(cloud, id), ...declared].map(keyOf);
 }
 
 /** The VirtualMachines that a port concerns: the one whose it is, and those bound to the server that has it. */
@@ -437,9 +460,8 @@ function keysOfPort(records: Records, cloud: string, { owner, serverId }: Port):
 
 /** The Volumes that a volume in the cloud concerns. */
 function keysOfVolume(records: Records, cloud: string, { id, owner }: CloudVolume): ResourceKey[] {
-  const bound = records.ofCloud('Volume', cloud).filter(({ status }) => fieldOf(status, 'id') === id);
   const own = owner && records.volumeWithUid(owner.uid);
-  return [...bound, ...(own ? [own] : [])].map(keyOf);
+  return [...records.volumesBoundTo(cloud, id), ...(own ? [own] : [])].map(keyOf);
 }
 
 /** The Clouds whose firewall a change may concern. */

@@ -13,7 +13,7 @@ export const OWNER_ANNOTATION = 'dispatcher.dev/owner-tag';
 
 /** The indexes over the caches: which value of a resource each is by. */
 export const INDEXES = {
-  /** VirtualMachines by `cloud/server id` that they are bound to. */
+  /** VirtualMachines and Volumes by `cloud/id` of the server or volume that they are bound to. */
   boundServer: (resource: Resource): string[] => {
     const cloud = textAt(resource.spec, 'cloudRef', 'name');
     const id = textAt(resource.status, 'id');
@@ -21,6 +21,23 @@ export const INDEXES = {
   },
   /** VirtualMachines and Volumes by uid: the owner tag's part. */
   uid: (resource: Resource): string[] => [resource.metadata.uid],
+  /** Volumes by `namespace/kind/name` of the resource that they are declared to follow. */
+  attachTo: ({ metadata, spec }: Resource): string[] =>
+    (
+      [
+        ['VirtualMachine', 'virtualMachineRef'],
+        ['VirtualMachineAssignment', 'assignmentRef'],
+      ] as const
+    ).flatMap(([kind, field]) => {
+      const name = textAt(spec, 'attachTo', field, 'name');
+      return name === undefined ? [] : [`${metadata.namespace}/${kind}/${name}`];
+    }),
+  /** Volumes by `cloud/server id` that they say they are attached to, or are about to be. */
+  attachedServer: (resource: Resource): string[] => {
+    const cloud = textAt(resource.spec, 'cloudRef', 'name');
+    const id = textAt(resource.status, 'attachment', 'serverId');
+    return cloud !== undefined && id !== undefined ? [`${cloud}/${id}`] : [];
+  },
   /** VirtualMachines that were declared elsewhere before, by the `installation/uid` that they had there. */
   formerOwner: (resource: Resource): string[] => {
     const owner = resource.metadata.annotations?.[OWNER_ANNOTATION];
@@ -146,6 +163,11 @@ export class Records {
     return this.caches.Cloud.list();
   }
 
+  /** All FirewallRules. */
+  firewallRules(): readonly Resource[] {
+    return this.caches.FirewallRule.list();
+  }
+
   /** A Secret as last seen. */
   secret(namespace: string, name: string): Secret | undefined {
     return this.caches.Secret.get({ kind: 'Secret', namespace, name });
@@ -164,6 +186,25 @@ export class Records {
   /** The Volume with that uid. */
   volumeWithUid(uid: string): Resource | undefined {
     return this.caches.Volume.byIndex('uid', uid)[0];
+  }
+
+  /** The Volumes of a Cloud that are bound to a volume. More than one is a fault that is shown. */
+  volumesBoundTo(cloud: string, id: string): readonly Resource[] {
+    return this.caches.Volume.byIndex('boundServer', `${cloud}/${id}`);
+  }
+
+  /** The Volumes that are attached to a server of a Cloud, or are about to be. */
+  volumesAttachedTo(cloud: string, serverId: string): readonly Resource[] {
+    return this.caches.Volume.byIndex('attachedServer', `${cloud}/${serverId}`);
+  }
+
+  /** The Volumes that a change of a VirtualMachine or VirtualMachineAssignment concerns. */
+  volumesConcerned(resource: Resource): readonly Resource[] {
+    const { kind, metadata } = resource;
+    const following = (of: string, name: string) => this.caches.Volume.byIndex('attachTo', `${metadata.namespace}/${of}/${name}`);
+    const claimed = INDEXES.claimName(resource).flatMap((name) => following('VirtualMachineAssignment', name));
+    const attached = INDEXES.boundServer(resource).flatMap((path) => this.caches.Volume.byIndex('attachedServer', path));
+    return [...following(kind, metadata.name), ...claimed, ...attached];
   }
 
   /** The VirtualMachines whose server bears that owner tag, or bore it where they were declared before. */

@@ -10,7 +10,12 @@ const TIB = 1_000_000;
 export const volumeSpecSchema = z.strictObject({
   cloudRef: nameReference.describe('The Cloud that it is in. Cannot be changed.'),
   sizeGiB: z.int().min(1).max(TIB).describe('Raised: it grows, in use where the cloud can. Cannot be made less.'),
-  type: z.string().min(1).max(255).optional().describe("A volume type's name or id. Unset: the cloud's own. Cannot be changed."),
+  type: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe("A volume type's name or id, for when it is made. Unset: the cloud's own. Cannot be changed."),
   attachTo: z
     .strictObject({
       virtualMachineRef: nameReference.optional().describe('This VirtualMachine of the namespace.'),
@@ -45,9 +50,10 @@ export const volumeStatusSchema = z.strictObject({
       virtualMachine: z.string().max(253).optional().describe('The VirtualMachine of the namespace.'),
       serverId: z.string().max(255),
       device: z.string().max(255).optional(),
+      askedAt: time.optional().describe('While the cloud does not report it attached there yet: since when that is asked for.'),
     })
     .optional()
-    .describe('Where it is attached, as the cloud reports it.'),
+    .describe('Where it is attached, or is about to be. A server that is not ours and was not declared is not told here.'),
   ledger: ledgerSchema.optional(),
   /** When it was first seen usable: from then on it may hold data. */
   builtAt: time.optional(),

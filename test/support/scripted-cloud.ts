@@ -14,6 +14,7 @@ import type {
 } from '../../src/clouds/driver.js';
 import { CloudError, type CloudErrorDetails } from '../../src/clouds/errors.js';
 import type { Environment } from '../../src/environment.js';
+import { ScriptedVolumes } from './scripted-volumes.js';
 import { WithoutServices } from './without-services.js';
 
 /** The calls of a driver. */
@@ -46,6 +47,7 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
   keyPairs: readonly CloudKeyPair[] = [];
   quota: Quota = { instances: 10, instancesUsed: 1, cores: 20, coresUsed: 1, ramMiB: 51_200, ramUsedMiB: 512 };
   closed = false;
+  readonly volumes: ScriptedVolumes;
   /** Is told of every call as it arrives. */
   onCall: (call: string) => void = () => undefined;
   /** As drivers report calls: for whoever counts them. */
@@ -61,6 +63,10 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
 
   constructor(private readonly environment: Environment) {
     super();
+    this.volumes = new ScriptedVolumes(
+      (...call) => this.#call(...call),
+      () => environment.now(),
+    );
   }
 
   /** The servers that are there, by id. */
@@ -78,6 +84,7 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
 
   /** Takes a server away at once: somebody deleted it and it is gone. */
   remove(id: string): void {
+    this.volumes.release(id);
     this.#servers.delete(id);
     this.#changedAt.set(id, ++this.#changes);
   }
@@ -200,6 +207,19 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
       this.keyPairs = this.keyPairs.filter((one) => one.name !== name);
     });
   }
+
+  override listVolumes = (...given: Parameters<ScriptedVolumes['listVolumes']>) => this.volumes.listVolumes(...given);
+  override findVolumesByName = (...given: Parameters<ScriptedVolumes['findVolumesByName']>) =>
+    this.volumes.findVolumesByName(...given);
+  override getVolume = (...given: Parameters<ScriptedVolumes['getVolume']>) => this.volumes.getVolume(...given);
+  override createVolume = (...given: Parameters<ScriptedVolumes['createVolume']>) => this.volumes.createVolume(...given);
+  override deleteVolume = (...given: Parameters<ScriptedVolumes['deleteVolume']>) => this.volumes.deleteVolume(...given);
+  override extendVolume = (...given: Parameters<ScriptedVolumes['extendVolume']>) => this.volumes.extendVolume(...given);
+  override renameVolume = (...given: Parameters<ScriptedVolumes['renameVolume']>) => this.volumes.renameVolume(...given);
+  override setVolumeOwner = (...given: Parameters<ScriptedVolumes['setVolumeOwner']>) => this.volumes.setVolumeOwner(...given);
+  override attachVolume = (...given: Parameters<ScriptedVolumes['attachVolume']>) => this.volumes.attachVolume(...given);
+  override detachVolume = (...given: Parameters<ScriptedVolumes['detachVolume']>) => this.volumes.detachVolume(...given);
+  override listVolumeTypes = (...given: Parameters<ScriptedVolumes['listVolumeTypes']>) => this.volumes.listVolumeTypes(...given);
 
   async close(): Promise<void> {
     this.closed = true;

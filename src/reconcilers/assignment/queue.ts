@@ -8,6 +8,8 @@ export interface FreeMachine {
   readonly pool: string | undefined;
   /** Made from what its pool's template was before: given only when there is no other. */
   readonly outdated: boolean;
+  /** While disks of others are attached to it: the names of the assignments whose they are, '' for one that is no assignment's. */
+  readonly keptFor?: readonly string[];
 }
 
 /** An assignment that has no machine, or none that serves, and where it may have one from. */
@@ -39,7 +41,7 @@ export function serve(waiting: readonly Waiting[], machines: readonly FreeMachin
   const queued = new Map<string, number>();
   const served = new Map<string, Served>();
   for (const one of waiting.toSorted(byTurn)) {
-    const may = [...free].filter((machine) => mayTake(one, machine));
+    const may = [...free].filter((machine) => mayTake(one, machine) && isFreeFor(one, machine));
     const machine = may.find(({ vm }) => (left.get(vm.spec.cloudRef.name) ?? 1) > 0);
     if (machine) {
       free.delete(machine);
@@ -56,6 +58,11 @@ export function serve(waiting: readonly Waiting[], machines: readonly FreeMachin
     served.set(one.assignment.metadata.uid, { kind: 'waits', place, ...(quota === undefined ? {} : { quota }) });
   }
   return served;
+}
+
+/** Whether no disk of another is still attached to a machine. */
+export function isFreeFor({ assignment }: Waiting, { keptFor = [] }: FreeMachine): boolean {
+  return keptFor.every((name) => name === assignment.metadata.name);
 }
 
 /** Whether an assignment may have a machine of its namespace. */

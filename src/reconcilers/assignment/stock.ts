@@ -6,6 +6,7 @@ import { isReady, poolOf } from '../../resources/machine-facts.js';
 import type { Resource } from '../../resources/metadata.js';
 import type { Pool } from '../../resources/pool.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { volumeSpecSchema } from '../../resources/volume.js';
 import type { InventoryPort } from '../inventory/view.js';
 import { readPool, readRecipe } from '../pool/input.js';
 import { MADE_FROM_ANNOTATION } from '../pool/membership.js';
@@ -16,7 +17,7 @@ import { failureOf } from './failure.js';
 import { readAssignment } from './input.js';
 import type { Held, Obstacle } from './observation.js';
 import { lastEpoch } from './plan.js';
-import { type FreeMachine, mayTake, type Served, serve, type Waiting } from './queue.js';
+import { type FreeMachine, isFreeFor, mayTake, type Served, serve, type Waiting } from './queue.js';
 
 /** What {@link Stock} is made from. */
 export interface StockTools {
@@ -114,7 +115,7 @@ export class Stock {
   withheld({ metadata }: Assignment): string | undefined {
     const { waiting, withheld } = this.#view(metadata.namespace ?? '');
     const one = waiting.get(metadata.uid);
-    const found = one && withheld.find(({ machine }) => mayTake(one, machine));
+    const found = one && withheld.find(({ machine }) => mayTake(one, machine) && !(machine.keptFor && isFreeFor(one, machine)));
     return found && `VirtualMachine ${found.machine.vm.metadata.name} is ready, but ${found.why}`;
   }
 
@@ -230,13 +231,27 @@ export class Stock {
       const standing = standingOf(vm, opinion, delayMs, now);
       const machine = { vm, pool: owner?.uid, outdated: facts !== undefined && isOutdated(vm, facts) };
       if (standing === 'Claimed') claimed.push(vm);
-      if (standing === 'Free') free.push(machine);
+      const volumes = standing === 'Free' ? this.#volumesAt(vm) : [];
+      if (standing === 'Free') free.push({ ...machine, keptFor: volumes.map(({ assignment }) => assignment) });
+      for (const { name, assignment } of volumes)
+        withheld.push({ machine: { ...machine, keptFor: [assignment] }, why: `Volume ${name} is still attached to it` });
       if (standing === 'Coming' && isReady(vm) && opinion.kind === 'unknown') withheld.push({ machine, why: opinion.why });
       const at = readyAt(vm, delayMs);
       if (standing === 'Coming' && isReady(vm) && at > now.getTime() && Number.isFinite(at))
         coming.push({ machine, at: new Date(at) });
     }
     return { free, coming, withheld, claimed };
+  }
+
+  /** The Volumes that are attached to a machine for somebody's sake: whoever else had the machine would have their disk. */
+  #volumesAt({ metadata, spec, status }: VirtualMachine): { readonly name: string; readonly assignment: string }[] {
+    const attached = status?.id === undefined ? [] : this.tools.records.volumesAttachedTo(spec.cloudRef.name, status.id);
+    return attached.flatMap((volume) => {
+      const { attachTo } = volumeSpecSchema.safeParse(volume.spec).data ?? {};
+      const here = volume.metadata.namespace === metadata.namespace ? attachTo : undefined;
+      if (here?.virtualMachineRef?.name === metadata.name) return [];
+      return [{ name: volume.metadata.name, assignment: here?.assignmentRef?.name ?? '' }];
+    });
   }
 
   /** By uid: those that have no machine that serves, and have not claimed one yet. */

@@ -23,6 +23,7 @@ import { fieldOf } from '../../resources/field-of.js';
 import { formatKey, keyOf, type Resource, type ResourceKey } from '../../resources/metadata.js';
 import { sameJson } from '../../resources/same-json.js';
 import { validate } from '../../resources/validate.js';
+import { listAll } from '../../store/list-all.js';
 import type { Store } from '../../store/store.js';
 import { invalidSpec } from '../invalid-spec.js';
 import type { Inventories } from '../inventory/inventories.js';
@@ -187,7 +188,7 @@ export class CloudReconciler implements Reconciler {
     if (!completeAt || spec.paused || memory.scanned?.getTime() === completeAt.getTime()) return;
     memory.scanned = completeAt;
     const candidates = [...observer.servers()].filter((server) => this.#isUnowned(server));
-    const records = candidates.length === 0 ? new Map() : await this.#recordsByUid();
+    const records = candidates.length === 0 ? new Map<string, Resource>() : await this.#recordsByUid();
     const orphans = candidates.filter(({ owner }) => owner && !records.has(owner.uid));
     const planned = planOrphans(memory.orphans, orphans, policyOf(spec), this.tools.environment.now());
     memory.orphans = planned.memory;
@@ -252,18 +253,8 @@ export class CloudReconciler implements Reconciler {
 
   /** All records, as they stand in the store now: younger than what was observed before. */
   async #recordsByUid(): Promise<ReadonlyMap<string, Resource>> {
-    const records = new Map<string, Resource>();
-    let next: string | undefined;
-    do {
-      const page = await this.tools.store.list(
-        'VirtualMachine',
-        {},
-        next === undefined ? { limit: 1000 } : { limit: 1000, continue: next },
-      );
-      for (const record of page.items) records.set(record.metadata.uid, record);
-      next = page.continue;
-    } while (next !== undefined);
-    return records;
+    const records = await listAll(this.tools.store, 'VirtualMachine');
+    return new Map(records.map((record) => [record.metadata.uid, record]));
   }
 
   /** A Cloud is held from the start: it is what deletions go through. */
@@ -273,7 +264,7 @@ export class CloudReconciler implements Reconciler {
 
   /** What still names a Cloud: `2 VirtualMachines and 1 KeyPair`; undefined if nothing does. */
   #users(name: string): string | undefined {
-    const counts = (['VirtualMachine', 'KeyPair'] as const).flatMap((kind) => {
+    const counts = (['VirtualMachine', 'KeyPair', 'FirewallRule', 'Volume'] as const).flatMap((kind) => {
       const { length } = this.tools.records.ofCloud(kind, name);
       return length > 0 ? [`${length} ${kind}${length > 1 ? 's' : ''}`] : [];
     });
