@@ -56,7 +56,8 @@ export function planPorts(
       : [];
   const list = chosen.map(({ network, fact }): WantedPort => ({ network, ...(fact ? { id: fact.port.id } : {}) }));
   if (list.some(({ id }) => id === undefined)) return [...deletion, { kind: 'MakePorts', ports: list }];
-  const same = list.length === named.length && list.every(({ id }, index) => id === named[index]?.id);
+  const left = named.filter(({ id }) => !surplus.some(({ port }) => port.id === id));
+  const same = list.length === left.length && list.every(({ id }, index) => id === left[index]?.id);
   return same ? deletion : [...deletion, { kind: 'KeepPorts', ports: list }];
 }
 
