@@ -108,9 +108,14 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new Controller({ name, reconciler, workers, environment, log, ...(engineMetrics ? { metrics: engineMetrics } : {}) });
 
   const tools = { store, records, connection, events, environment, installation, log };
+  const firewall = new Firewall(records, installation);
   const machines = controller(
     'virtualmachine',
-    new VirtualMachineReconciler({ ...tools, forget: (key) => connections.forget(key) }),
+    new VirtualMachineReconciler({
+      ...tools,
+      firewall,
+      forget: (key) => connections.forget(key),
+    }),
     concurrency,
   );
   const clouds = controller('cloud', new CloudReconciler({ ...tools, connections, inventories }), 4);
@@ -132,7 +137,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     'firewall',
     new FirewallReconciler({
       ...tools,
-      firewall: new Firewall(records, installation),
+      firewall,
       wake: (keys) => {
         for (const key of keys) machines.enqueue(key);
       },
@@ -173,7 +178,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
           for (const key of concerned.flatMap((port) => keysOfPort(records, cloud, port))) machines.enqueue(key, lane);
         },
         completed: wake,
-        healthChanged: () => wakeFirewall(cloud),
+        healthChanged: () => {
+          wakeFirewall(cloud);
+          for (const resource of records.ofCloud('VirtualMachine', cloud))
+            if (!isReady(resource)) machines.enqueue(keyOf(resource), 'resync');
+        },
       },
       groups: {
         changed: (changes) => {
