@@ -54,6 +54,12 @@ export function planDeletion(record: Volume, observation: Observation): Plan {
 /** Deletes what is attached nowhere. What is attached is taken only from where nothing declares it any more. */
 function planGone(observation: Observation, present: readonly CloudVolume[]): Plan {
   const { places, target, confirmed, bound } = observation;
+  const busy = present.find(({ state }) => state === 'Attaching' || state === 'Detaching' || state === 'Changing');
+  if (busy)
+    return progressing('Deleting', `volume ${busy.id} is ${busy.state.toLowerCase()}: it is deleted when that has ended`, {
+      on: 'the volume',
+      moving: true,
+    });
   const id = bound.kind === 'present' ? bound.volume.id : undefined;
   const [place] = places;
   if (id !== undefined && place) {
@@ -74,12 +80,6 @@ function planGone(observation: Observation, present: readonly CloudVolume[]): Pl
       { on: 'the volume' },
     );
   }
-  const busy = present.find(({ state }) => state === 'Attaching' || state === 'Detaching' || state === 'Changing');
-  if (busy)
-    return progressing('Deleting', `volume ${busy.id} is ${busy.state.toLowerCase()}: it is deleted when that has ended`, {
-      on: 'the volume',
-      moving: true,
-    });
   const doomed = present.filter(isAlive);
   if (doomed.length > 0)
     return steps(
