@@ -1,5 +1,6 @@
 import type { OwnerTag, Server, ServerState } from '../../src/clouds/driver.js';
 import type { VirtualEnvironment } from '../support/virtual-environment.js';
+import { FakeVolumes } from './fake-volumes.js';
 
 /** One server of the fake cloud: the truth, whatever lists say. */
 export interface FakeServer {
@@ -42,8 +43,11 @@ export class FakeCloud {
   odds: BuildOdds = { fails: 0, hangs: 0 };
   /** What the world found wrong, in words. */
   readonly violations: string[] = [];
+  readonly volumes: FakeVolumes;
 
-  constructor(readonly world: VirtualEnvironment) {}
+  constructor(readonly world: VirtualEnvironment) {
+    this.volumes = new FakeVolumes(world, this);
+  }
 
   create(
     request: {
@@ -146,6 +150,7 @@ export class FakeCloud {
 
   #move(server: FakeServer, state: ServerState): void {
     server.state = state;
+    if (state === 'Deleted') this.volumes.release(server.id);
     server.updatedAt = this.world.milliseconds;
   }
 

@@ -31,7 +31,8 @@ export function planDeletion(record: Volume, observation: Observation): Plan {
     return progressing(cloud.reason, `${cloud.message}; its volume cannot be let go until that is mended`, { on: 'the Cloud' });
   if (cloud.kind === 'without') return stalled('VolumesUnsupported', cloud.message, { on: 'the Cloud' });
   if (cloud.kind === 'connecting') return connecting(record, cloud.trouble);
-  if (bound.kind === 'unseen') return steps('Deleting', [{ kind: 'AskById', id: id ?? '' }]);
+  if (bound.kind === 'unseen' || (bound.kind === 'gone' && !observation.askedById))
+    return steps('Deleting', [{ kind: 'AskById', id: id ?? '' }]);
   if (bound.kind === 'present' && bound.volume.owner && bound.volume.owner.installation !== observation.installation)
     return end();
 
