@@ -16,6 +16,8 @@ export interface FakeVolume {
   /** True once a server had it: there is something on it. */
   used: boolean;
   readonly createdAt: number;
+  /** Made, or changed, by an effect that came later than the settle time: then nobody is to blame for what it is. */
+  late: boolean;
 }
 
 /** What the volumes are told of the rest of their cloud. */
@@ -40,7 +42,7 @@ export class FakeVolumes {
     private readonly around: Surroundings,
   ) {}
 
-  create({ name, sizeGiB }: CreateVolumeRequest, owner: OwnerTag): FakeVolume {
+  create({ name, sizeGiB }: CreateVolumeRequest, owner: OwnerTag, late: boolean): FakeVolume {
     this.#made += 1;
     const volume: FakeVolume = {
       id: `volume-${this.#made}`,
@@ -51,6 +53,7 @@ export class FakeVolumes {
       servers: [],
       used: false,
       createdAt: this.world.milliseconds,
+      late,
     };
     this.all.set(volume.id, volume);
     this.#tell(`create ${volume.id} for ${owner.uid}`);
@@ -181,7 +184,7 @@ export class FakeVolumeDriver implements VolumeDriver {
   };
 
   createVolume = (request: CreateVolumeRequest, owner: OwnerTag): Promise<CloudVolume> =>
-    this.way.effect('create volume', () => report(this.volumes.create(request, owner)));
+    this.way.effect('create volume', (late) => report(this.volumes.create(request, owner, late)));
 
   deleteVolume = async (id: string): Promise<void> => {
     answer(await this.way.effect('delete volume', () => this.volumes.delete(id)), id);
@@ -197,8 +200,9 @@ export class FakeVolumeDriver implements VolumeDriver {
     });
 
   setVolumeOwner = (id: string, owner: OwnerTag | undefined): Promise<void> =>
-    this.#change(id, (volume) => {
+    this.#change(id, (volume, late) => {
       volume.owner = owner;
+      volume.late ||= late;
     });
 
   attachVolume = async (serverId: string, id: string): Promise<void> => {
@@ -214,8 +218,9 @@ export class FakeVolumeDriver implements VolumeDriver {
     return [{ id: 'type-1', name: 'ssd' }];
   };
 
-  async #change(id: string, change: (volume: FakeVolume) => void): Promise<void> {
-    if (!(await this.way.effect('change volume', () => this.volumes.change(id, change)))) missing(id);
+  async #change(id: string, change: (volume: FakeVolume, late: boolean) => void): Promise<void> {
+    const done = await this.way.effect('change volume', (late) => this.volumes.change(id, (volume) => change(volume, late)));
+    if (!done) missing(id);
   }
 
   #report(): CloudVolume[] {

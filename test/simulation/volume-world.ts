@@ -74,8 +74,8 @@ export class VolumeWorld extends StockWorld {
     for (const name of this.#specs.keys())
       if (!records.some(({ metadata }) => metadata.name === name)) problems.push(`${name} is declared and not in the store`);
     const uids = new Set(records.map(({ metadata }) => metadata.uid));
-    for (const { id, owner } of this.cloud.volumes.all.values())
-      if (owner && !uids.has(owner.uid)) problems.push(`${id} is ours and no record has it`);
+    for (const { id, owner, late } of this.cloud.volumes.all.values())
+      if (owner && !late && !uids.has(owner.uid)) problems.push(`${id} is ours and no record has it`);
     return problems;
   }
 

@@ -12,7 +12,7 @@ const NOW = new Date('2026-01-01T01:00:00Z');
 const BEFORE = '2026-01-01T00:00:00Z';
 const OURS = { installation: 'one', uid: 'uid-1', attempt: 't1' };
 const LEDGER = { attempt: 1, token: 't1', serverName: 'data', specHash: '', at: BEFORE };
-const BUILT: VolumeStatus = { id: 'v1', ledger: LEDGER, builtAt: BEFORE };
+const BUILT: VolumeStatus = { id: 'v1', attempt: 't1', ledger: LEDGER, builtAt: BEFORE };
 
 function record(spec: Partial<VolumeSpec> = {}, status: VolumeStatus = BUILT, metadata: Partial<ObjectMeta> = {}): Volume {
   return {
@@ -128,22 +128,34 @@ test.each([
   },
   {
     reason: 'what is usable is noted before it is attached',
-    made: plan(record({}, { id: 'v1', ledger: LEDGER }), seen({ target: target() }), NOW),
+    made: plan(record({}, { id: 'v1', attempt: 't1', ledger: LEDGER }), seen({ target: target() }), NOW),
     is: 'NoteBuilt',
   },
   {
     reason: 'a build that failed is counted and deleted',
-    made: plan(record({}, { id: 'v1', ledger: LEDGER }), seen({ volume: cloudVolume({ state: 'Error' }), askedById: true }), NOW),
+    made: plan(
+      record({}, { id: 'v1', attempt: 't1', ledger: LEDGER }),
+      seen({ volume: cloudVolume({ state: 'Error' }), askedById: true }),
+      NOW,
+    ),
     is: 'RecordFailure, Delete',
   },
   {
     reason: 'one in error that is attached somewhere was usable, and is left',
-    made: plan(record({}, { id: 'v1', ledger: LEDGER }), seen({ ...inUse([at()], { state: 'Error' }), askedById: true }), NOW),
+    made: plan(
+      record({}, { id: 'v1', attempt: 't1', ledger: LEDGER }),
+      seen({ ...inUse([at()], { state: 'Error' }), askedById: true }),
+      NOW,
+    ),
     is: 'NoteBuilt',
   },
   {
     reason: 'a build that takes too long is asked for before it is given up',
-    made: plan(record({}, { id: 'v1', ledger: LEDGER }), seen({ volume: cloudVolume({ state: 'Creating' }) }), NOW),
+    made: plan(
+      record({}, { id: 'v1', attempt: 't1', ledger: LEDGER }),
+      seen({ volume: cloudVolume({ state: 'Creating' }) }),
+      NOW,
+    ),
     is: 'AskById',
   },
   {
@@ -319,7 +331,7 @@ describe('whatever is seen', () => {
       const volume = cloudVolume({ state, attachments, sizeGiB: sizes[0], owner: { ...OURS, attempt } });
       const other = twin === undefined ? [] : [cloudVolume({ id: 'v2', owner: { ...OURS, attempt: twin } })];
       const attachment = asked === undefined ? {} : { attachment: { serverId: asked, askedAt: NOW.toISOString() } };
-      const status = { id: 'v1', ledger: LEDGER, ...(built ? { builtAt: BEFORE } : {}), ...attachment };
+      const status = { id: 'v1', attempt: 't1', ledger: LEDGER, ...(built ? { builtAt: BEFORE } : {}), ...attachment };
       const spec = { sizeGiB: sizes[1], ...(policy === undefined ? {} : { deletionPolicy: policy }) };
       const subject = record(spec, status, going ? GOING : {});
       const observation = seen({ volume, owned: [volume, ...other], places, target, ...facts });
