@@ -36,7 +36,7 @@ export default {
         pathNot: [
           '^src/resources/',
           '^src/reconcilers/',
-          '^src/clouds/(driver|volume-driver|errors|observer)\\.ts$',
+          '^src/clouds/(driver|network-driver|volume-driver|errors|observer)\\.ts$',
           '^src/cistern/(protocol|errors|inventory)\\.ts$',
         ],
       },

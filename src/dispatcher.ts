@@ -15,10 +15,12 @@ import type { Reconciler } from './controllers/reconciler.js';
 import { resync } from './controllers/resync.js';
 import type { Environment } from './environment.js';
 import { DispatcherMetrics, isReady } from './metrics.js';
+import { assignmentOfRule } from './reconcilers/assignment/ports.js';
 import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
 import { Stock } from './reconcilers/assignment/stock.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
+import { Firewall } from './reconcilers/firewall/firewall.js';
 import { FirewallReconciler } from './reconcilers/firewall/reconciler.js';
 import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
 import { KeyPairReconciler } from './reconcilers/key-pair/reconciler.js';
@@ -126,7 +128,17 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     new PoolReconciler({ ...sight, release: (machine, signal) => inventories.release(machine, signal) }),
     4,
   );
-  const firewalls = controller('firewall', new FirewallReconciler(), 4);
+  const firewalls = controller(
+    'firewall',
+    new FirewallReconciler({
+      ...tools,
+      firewall: new Firewall(records, installation),
+      wake: (keys) => {
+        for (const key of keys) machines.enqueue(key);
+      },
+    }),
+    4,
+  );
   const volumes = controller('volume', new VolumeReconciler({ ...tools, forget: (key) => connections.forget(key) }), 16);
   const recipes = controller('recipe', new RecipeReconciler(tools), 2);
   const byKind: Partial<Record<keyof typeof caches, Controller>> = {
@@ -164,7 +176,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         healthChanged: () => wakeFirewall(cloud),
       },
       groups: {
-        changed: () => wakeFirewall(cloud),
+        changed: (changes) => {
+          wakeFirewall(cloud);
+          const ids = changes.flatMap(({ previous, current }) => (current ?? previous)?.id ?? []);
+          const wearing = ids.flatMap((id) => connections.get(cloud)?.ports.by(`group/${id}`) ?? []);
+          for (const key of wearing.flatMap((port) => keysOfPort(records, cloud, port))) machines.enqueue(key, 'resync');
+        },
         completed: wake,
         healthChanged: () => wakeFirewall(cloud),
       },
@@ -223,7 +240,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   const wakeFirewall = batched(environment, (cloud) => {
-    if (records.ofCloud('FirewallRule', cloud).length > 0) firewalls.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
+    // Without a rule there may still be a group that one has left.
+    if (records.ofCloud('FirewallRule', cloud).length > 0 || connection(cloud)?.groups.health.completeAt)
+      firewalls.enqueue({ kind: 'Cloud', namespace: '', name: cloud });
   });
 
   // First of all: whoever is woken by a change must not see what followed from the state before it.
@@ -277,6 +296,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   assignments.follow(caches.VirtualMachinePool, unlessStatus(waitingBeside), 'resync');
   assignments.follow(caches.Recipe, unlessStatus(waitingBeside), 'resync');
   assignments.follow(caches.VirtualMachine, ({ previous, current }) => [previous, current].flatMap(assignmentOf));
+  assignments.follow(caches.FirewallRule, ({ previous, current }) => {
+    const rule = current ?? previous;
+    return rule ? assignmentOfRule(rule) : [];
+  });
   machines.follow(caches.VirtualMachineAssignment, ({ previous, current }) => [previous, current].flatMap(machineOf));
   machines.follow(
     caches.Secret,

@@ -26,6 +26,7 @@ const manifests = [
     ...list('manifests/samples/', '.yaml'),
     ...list('manifests/samples/openstack/', '.yaml'),
     ...list('manifests/samples/pool/', '.yaml'),
+    ...list('manifests/samples/firewall/', '.yaml'),
     ...list('manifests/samples/volume/', '.yaml'),
   ].map((page) => ({
     page,

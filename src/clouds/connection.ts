@@ -5,7 +5,14 @@ import { Batch } from './batch.js';
 import { Catalog } from './catalog.js';
 import type { CloudDriver, CloudKeyPair, Named } from './driver.js';
 import { type ListListener, ListObserver, type ListOptions } from './list-observer.js';
-import type { CreatePortRequest, Port, SecurityGroup } from './network-driver.js';
+import type {
+  CreatePortRequest,
+  CreateSecurityGroupRequest,
+  Port,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupTraffic,
+} from './network-driver.js';
 import { CloudObserver, type ObserverListener, type ObserverSettings } from './observer.js';
 import { SharedList } from './shared-list.js';
 import type { CloudVolume } from './volume-driver.js';
@@ -27,14 +34,17 @@ export interface ConnectionListener {
   readonly volumes: ListListener<CloudVolume>;
 }
 
-/** A bulk call for more ports than this takes so long that others wait for it; two are under way at once. */
-const PORTS_AT_ONCE = 100;
-const PORT_FLIGHTS = 2;
+/** A bulk call for more than this takes so long that others wait for it; two of a kind are under way at once. */
+const MOST_AT_ONCE = 100;
+const FLIGHTS = 2;
+
+/** A rule to be, and the group that it is to be in. */
+type NewRule = SecurityGroupTraffic & { readonly inGroup: string };
 
 /** One cloud, connected: its driver, and what is shared by all that use it. */
 export class Connection {
   readonly observer: CloudObserver;
-  /** By `server/ID` that has them, and by `owner/INSTALLATION/UID` of the VirtualMachine whose they are. */
+  /** By `server/ID` that has them, by `group/ID` on them, and by `owner/INSTALLATION/UID` of the VirtualMachine whose they are. */
   readonly ports: ListObserver<Port>;
   /** By `owner/INSTALLATION/KEY`. */
   readonly groups: ListObserver<SecurityGroup>;
@@ -46,7 +56,9 @@ export class Connection {
   readonly projects: SharedList<Named>;
   /** Keys and uids of resources whose server is asked for, and may not be in the observation yet. */
   readonly #reserved = new Map<string, string>();
-  readonly #portBatch: Batch<CreatePortRequest, Port>;
+  readonly #newPorts: Batch<CreatePortRequest, Port>;
+  readonly #newGroups: Batch<CreateSecurityGroupRequest, SecurityGroup>;
+  readonly #newRules: Batch<NewRule, SecurityGroupRule>;
   readonly #stop = new AbortController();
   #settings: ConnectionSettings;
   #running: Promise<unknown> | undefined;
@@ -63,7 +75,9 @@ export class Connection {
     this.ports = new ListObserver(portsOf(driver), settings, environment, log, listener.ports);
     this.groups = new ListObserver(groupsOf(driver), settings, environment, log, listener.groups);
     this.volumes = new ListObserver(volumesOf(driver), settings, environment, log, listener.volumes);
-    this.#portBatch = new Batch((requests) => driver.createPorts(requests), PORTS_AT_ONCE, PORT_FLIGHTS);
+    this.#newPorts = new Batch((requests) => driver.createPorts(requests), MOST_AT_ONCE, FLIGHTS);
+    this.#newGroups = new Batch((requests) => driver.createSecurityGroups(requests), MOST_AT_ONCE, FLIGHTS);
+    this.#newRules = new Batch((rules) => driver.createSecurityGroupRules(rules), MOST_AT_ONCE, FLIGHTS);
     this.volumeTypes = new SharedList(() => driver.listVolumeTypes(), environment);
     this.catalog = new Catalog(driver, environment);
     this.keyPairs = new SharedList(() => driver.listKeyPairs(), environment);
@@ -88,9 +102,30 @@ export class Connection {
 
   /** Makes a port, in one call with others that are asked for meanwhile, and knows of it. @throws CloudError as the driver does. */
   async createPort(request: CreatePortRequest): Promise<Port> {
-    const port = await this.#portBatch.ask(request);
+    const port = await this.#newPorts.ask(request);
     this.ports.note(port);
     return port;
+  }
+
+  /** Makes a security group, as {@link createPort} does a port. */
+  async createGroup(request: CreateSecurityGroupRequest): Promise<SecurityGroup> {
+    const group = await this.#newGroups.ask(request);
+    this.groups.note(group);
+    return group;
+  }
+
+  /** Makes a rule of a security group, as {@link createPort} does a port. */
+  async createRule(request: NewRule): Promise<void> {
+    const rule = await this.#newRules.ask(request);
+    const group = this.groups.get(request.inGroup)?.item;
+    if (group && !group.rules.some(({ id }) => id === rule.id)) this.groups.note({ ...group, rules: [...group.rules, rule] });
+  }
+
+  /** Takes a rule out of a security group, and knows of it. @throws CloudError as the driver does. */
+  async deleteRule(groupId: string, ruleId: string, signal?: AbortSignal): Promise<void> {
+    await this.driver.deleteSecurityGroupRule(ruleId, signal);
+    const group = this.groups.get(groupId)?.item;
+    if (group) this.groups.note({ ...group, rules: group.rules.filter(({ id }) => id !== ruleId) });
   }
 
   /** True if the server limit leaves room for one of an installation's resource, those counted that others have reserved. */
@@ -132,9 +167,10 @@ function portsOf(driver: CloudDriver): ListOptions<Port> {
   return {
     what: 'ports',
     list: (signal) => driver.listPorts(signal),
-    index: ({ serverId, owner }) => [
+    index: ({ serverId, owner, groupIds }) => [
       ...(serverId === undefined ? [] : [`server/${serverId}`]),
       ...(owner ? [`owner/${owner.installation}/${owner.key}`] : []),
+      ...groupIds.map((id) => `group/${id}`),
     ],
     same: (a, b) => isDeepStrictEqual({ ...a, groupIds: a.groupIds.toSorted() }, { ...b, groupIds: b.groupIds.toSorted() }),
   };

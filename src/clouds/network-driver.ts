@@ -1,8 +1,8 @@
 /** Whose something in the network is: written into it by the create itself, so that it is never without. */
 export interface NetworkOwner {
-  /** This installation of Dispatcher: two of them may share a project. */
+  /** This installation of Dispatcher: two of them may share a project. Without colon and white space. */
   readonly installation: string;
-  /** Of a port: the uid of the VirtualMachine. Of a security group: what it stands for, a digest of its target. */
+  /** Of a port: the uid of the VirtualMachine. Of a security group: what it stands for, a digest of its target. Without white space. */
   readonly key: string;
 }
 
@@ -14,22 +14,29 @@ export interface Port {
   readonly addresses: readonly string[];
   /** Absent while no server (nor anything else) has it. */
   readonly serverId?: string;
+  /** In no order. */
   readonly groupIds: readonly string[];
   readonly owner?: NetworkOwner;
   /** False: the network does not look at security groups on this port, and it can have none. */
   readonly secured: boolean;
 }
 
-/** What a rule of a security group allows. Two rules that allow the same are equal in all fields. */
+/**
+ * What a rule of a security group allows. Of those that a driver tells, two that allow the same are equal in all fields, however they were
+ * written; one that was asked for in the form described here comes back in it.
+ */
 export interface SecurityGroupTraffic {
   readonly direction: 'Ingress' | 'Egress';
   readonly family: 'IPv4' | 'IPv6';
-  /** In lower case as IANA names it (`tcp`, `udp`, `icmp`, `ipv6-icmp`), or its number. Absent: any. */
+  /** In lower case as IANA names it (`tcp`, `udp`, of IPv4 `icmp`, of IPv6 `ipv6-icmp`), else its number. Absent: any. */
   readonly protocol?: string;
-  /** The first and the last port; of ICMP the type and the code. Absent: all. */
+  /** The first and the last port; of ICMP the type and the code. Absent: all (never 1 to 65535). */
   readonly from?: number;
   readonly to?: number;
-  /** The other side: a network as `readCidr` of src/resources writes it, or the members of a group. Neither: anybody of the family. */
+  /**
+   * The other side: a network as `readCidr` of src/resources writes it, or the members of a group. Anybody is `0.0.0.0/0` or `::/0`: a
+   * driver always tells it so. Asked for without either, it is anybody too.
+   */
   readonly cidr?: string;
   readonly groupId?: string;
 }
@@ -74,15 +81,21 @@ export interface CreateSecurityGroupRequest {
 export interface NetworkDriver {
   /** Every port of the project. MUST follow all pages; throws rather than give a part. */
   listPorts(signal?: AbortSignal): Promise<readonly Port[]>;
-  /** Makes ports in one call; each bears its owner tag from the first moment. No server has them yet. */
+  /**
+   * Makes ports in one call; each bears its owner tag from the first moment. No server has them yet.
+   * @throws CloudError Invalid if a network or group is not there; Capacity if a network has no address left; Quota.
+   */
   createPorts(requests: readonly CreatePortRequest[], signal?: AbortSignal): Promise<readonly Port[]>;
-  /** Replaces all groups of a port in one call. @throws CloudError NotFound. */
+  /** Replaces all groups of a port in one call. @throws CloudError NotFound if the port is not there; Conflict if a group is not. */
   setPortGroups(id: string, groupIds: readonly string[], signal?: AbortSignal): Promise<Port>;
   /** Takes the owner tag off a port, and leaves it. NotFound is success. */
   disownPort(id: string, signal?: AbortSignal): Promise<void>;
   /** NotFound is success. A server that has it loses the address. */
   deletePort(id: string, signal?: AbortSignal): Promise<void>;
-  /** Gives a server a port that no server has. @throws CloudError Conflict if one has it; NotFound. */
+  /**
+   * Gives a server a port that no server has. @throws CloudError Conflict if one has it (this one, too), or if the server is in no state
+   * for it; NotFound if either is not there.
+   */
   attachPort(serverId: string, portId: string, signal?: AbortSignal): Promise<void>;
 
   /** Every security group that the project has, with all its rules. MUST follow all pages; throws rather than give a part. */
@@ -91,7 +104,10 @@ export interface NetworkDriver {
   createSecurityGroups(requests: readonly CreateSecurityGroupRequest[], signal?: AbortSignal): Promise<readonly SecurityGroup[]>;
   /** NotFound is success. @throws CloudError Conflict while a port has it. */
   deleteSecurityGroup(id: string, signal?: AbortSignal): Promise<void>;
-  /** Makes rules in one call. @throws CloudError Conflict if one that allows the same is there already. */
+  /**
+   * Makes rules in one call, which MUST all be of one group: clouds refuse others. @throws CloudError Conflict if one that allows the same
+   * is there already, or is asked for twice; Invalid if a group is not there; Quota.
+   */
   createSecurityGroupRules(
     rules: readonly (SecurityGroupTraffic & { readonly inGroup: string })[],
     signal?: AbortSignal,

@@ -54,21 +54,27 @@ export interface VolumeDriver {
   findVolumesByName(name: string, signal?: AbortSignal): Promise<readonly CloudVolume[]>;
   /** @throws CloudError NotFound. */
   getVolume(id: string, signal?: AbortSignal): Promise<CloudVolume>;
-  /** Asks for an empty volume. MUST carry the owner tag in the same request. A refusal means that nothing was made. */
+  /** Asks for an empty volume. MUST carry the owner tag in the same request. A refusal (Invalid: an unknown type; Quota) means that nothing was made. */
   createVolume(request: CreateVolumeRequest, owner: OwnerTag, signal?: AbortSignal): Promise<CloudVolume>;
-  /** Asks for its deletion. NotFound is success. MUST NOT delete one that is attached: @throws CloudError Conflict. */
+  /** Asks for its deletion. That it is under way or done is success. MUST NOT delete one that is attached: @throws CloudError Conflict. */
   deleteVolume(id: string, signal?: AbortSignal): Promise<void>;
   /**
-   * Makes it larger. @throws CloudError Conflict in a state that does not allow it; Unsupported if this cloud cannot while it is in use
-   * (`inUse` says that it is).
+   * Makes it larger. @throws CloudError Conflict in a state that does not allow it; Invalid if it is as large already; Unsupported if this
+   * cloud cannot while it is in use (`inUse` says that it is).
    */
   extendVolume(id: string, sizeGiB: number, inUse: boolean, signal?: AbortSignal): Promise<void>;
   renameVolume(id: string, name: string, signal?: AbortSignal): Promise<void>;
   /** Writes the owner tag beside other metadata; with `undefined`, takes it off. @throws CloudError NotFound. */
   setVolumeOwner(id: string, owner: OwnerTag | undefined, signal?: AbortSignal): Promise<void>;
-  /** Asks a server to take a volume. @throws CloudError Conflict if one of the two is in no state for it; NotFound. */
+  /**
+   * Asks a server to take a volume. That it has it already is success. @throws CloudError Conflict if one of the two is in no state for
+   * it, or another server has it; NotFound if one is not there.
+   */
   attachVolume(serverId: string, volumeId: string, signal?: AbortSignal): Promise<void>;
-  /** Asks a server to let a volume go. One that it does not have is success. */
+  /**
+   * Asks a server to let a volume go. That this is under way, or that it does not have it, is success. @throws CloudError Conflict if one of
+   * the two is in no state for it.
+   */
   detachVolume(serverId: string, volumeId: string, signal?: AbortSignal): Promise<void>;
   listVolumeTypes(signal?: AbortSignal): Promise<readonly Named[]>;
 }

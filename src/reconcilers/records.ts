@@ -163,6 +163,11 @@ export class Records {
     return this.caches.Cloud.list();
   }
 
+  /** All FirewallRules. */
+  firewallRules(): readonly Resource[] {
+    return this.caches.FirewallRule.list();
+  }
+
   /** A Secret as last seen. */
   secret(namespace: string, name: string): Secret | undefined {
     return this.caches.Secret.get({ kind: 'Secret', namespace, name });

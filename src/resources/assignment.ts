@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { conditionSchema } from './conditions.js';
 import { duration } from './duration.js';
-import { fieldOf } from './field-of.js';
+import { fieldOf, nameLength } from './field-of.js';
 import { CIDRS_RULE, cidrsSchema, portsRules, protocolPortsSchema } from './firewall-rule.js';
 import type { KindDefinition } from './kind.js';
 import { GROUP, labelsSchema, nameReference, type Typed, VERSION } from './metadata.js';
 import { applicationName } from './recipe.js';
 import { virtualMachineStatusSchema } from './virtual-machine.js';
+
+/** With `-ports-tcp` behind it, it is still a name. */
+const LONGEST_NAME_WITH_PORTS = 243;
 
 /** Whom a machine is for: a name in the application's own terms. */
 export const userName = z
@@ -122,6 +125,13 @@ export const assignmentKind: KindDefinition = {
     { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
   ],
   rules: [
+    {
+      at: [],
+      cel: `!has(self.spec.ports) || size(self.metadata.name) <= ${LONGEST_NAME_WITH_PORTS}`,
+      message: `must have at most ${LONGEST_NAME_WITH_PORTS} characters with spec.ports: their FirewallRules are named after it`,
+      field: 'metadata.name',
+      check: (value) => fieldOf(fieldOf(value, 'spec'), 'ports') === undefined || nameLength(value) <= LONGEST_NAME_WITH_PORTS,
+    },
     {
       at: ['spec'],
       cel: '[has(self.poolRef), has(self.virtualMachineRef), has(self.selector)].filter(set, set).size() <= 1',

@@ -7,3 +7,14 @@ export function fieldOf(value: unknown, field: string): unknown {
 export function isOneOf(value: unknown, one: string, other: string): boolean {
   return value === undefined || (fieldOf(value, one) === undefined) !== (fieldOf(value, other) === undefined);
 }
+
+/** What a store adds to a `generateName`. */
+const GENERATED = 5;
+
+/** How long the name of a resource is, or will be when the store has made it; 0 for none. Never throws. */
+export function nameLength(resource: unknown): number {
+  const metadata = fieldOf(resource, 'metadata');
+  const [name, prefix] = [fieldOf(metadata, 'name'), fieldOf(metadata, 'generateName')];
+  if (typeof name === 'string') return name.length;
+  return typeof prefix === 'string' ? prefix.length + GENERATED : 0;
+}

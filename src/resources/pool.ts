@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { conditionSchema } from './conditions.js';
+import { nameLength } from './field-of.js';
 import type { KindDefinition } from './kind.js';
 import { GROUP, labelsSchema, nameReference, type Typed, VERSION } from './metadata.js';
 import { parametersSchema } from './recipe.js';
@@ -8,8 +9,6 @@ import { virtualMachineSpecSchema } from './virtual-machine.js';
 
 /** Its machines are `NAME-0` to `NAME-9999`, which is also their host name: 63 characters at most. */
 const LONGEST_NAME = 58;
-/** What a server adds to `generateName`. */
-const GENERATED = 5;
 
 const count = z.int().min(0).max(10_000);
 
@@ -102,10 +101,6 @@ export type Pool = Typed<PoolSpec, PoolStatus>;
 
 const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
 
-const namedSchema = z.looseObject({
-  metadata: z.looseObject({ name: z.string().optional(), generateName: z.string().optional() }),
-});
-
 const partialSpec = poolSpecSchema.partial();
 const readSpec = (value: unknown) => partialSpec.safeParse(value).data;
 
@@ -141,11 +136,7 @@ export const poolKind: KindDefinition = {
       cel: `size(self.metadata.name) <= ${LONGEST_NAME}`,
       message: `must have at most ${LONGEST_NAME} characters: its machines are named after it`,
       field: 'metadata.name',
-      check: (value) => {
-        const { name, generateName } = namedSchema.safeParse(value).data?.metadata ?? {};
-        const length = name?.length ?? (generateName === undefined ? 0 : generateName.length + GENERATED);
-        return length <= LONGEST_NAME;
-      },
+      check: (value) => nameLength(value) <= LONGEST_NAME,
     },
     {
       at: ['spec', 'cloudRef'],

@@ -74,7 +74,7 @@ describe('stock kubectl of a user', () => {
 
   test('who is a viewer reads, but no Secret, and changes nothing', async () => {
     const run = await as('viewer', { role: 'viewer' });
-    expect(await run(['get', 'vm,vmpool,vma,recipes,clouds,keypairs,events', '-A'])).toMatchObject({ code: 0 });
+    expect(await run(['get', 'vm,vmpool,vma,fw,vol,recipes,clouds,keypairs,events', '-A'])).toMatchObject({ code: 0 });
     for (const args of [
       ['get', 'secrets', '-A'],
       ['get', 'secret', 'keys', '-o', 'yaml'],

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
 import type { Resource } from '../../src/resources/metadata.js';
+import { GOOD_MANIFESTS } from '../contract/good-manifests.js';
 import { servedApi } from '../support/api-server.js';
 import { kubectl } from '../support/kubectl.js';
 
@@ -67,6 +68,8 @@ const KINDS_USED = [
   'VirtualMachine',
   'VirtualMachinePool',
   'VirtualMachineAssignment',
+  'FirewallRule',
+  'Volume',
   'Recipe',
   'Cloud',
   'KeyPair',
@@ -147,6 +150,21 @@ describe('stock kubectl', () => {
     const { resourceVersion } = (await vm()).metadata;
     expect(await ok(['apply', '-f', '-'], SAMPLES)).toMatch(/lab unchanged\n.*web-1 unchanged\n$/);
     expect((await vm()).metadata.resourceVersion).toBe(resourceVersion);
+  });
+
+  test('firewall rules and volumes are taken as they are written, and a volume is held to what it can hold', async () => {
+    const all = Object.values(GOOD_MANIFESTS).join('---\n');
+    const said = await ok(['apply', '--validate=strict', '-f', '-'], all);
+    expect(said.match(/ created$/gm)).toHaveLength(Object.keys(GOOD_MANIFESTS).length);
+    expect(await ok(['apply', '--validate=strict', '-f', '-'], all)).not.toMatch(/created|configured/);
+    const change = (spec: object) => ['patch', 'vol/alice-home', '--type=merge', '-p', JSON.stringify({ spec })];
+    expect((await run(change({ sizeGiB: 9 }))).stderr).toContain('spec.sizeGiB: cannot be made less');
+    expect((await run(change({ type: 'fast' }))).stderr).toContain('spec.type: cannot be changed');
+    expect((await run(change({ cloudRef: { name: 'other' } }))).stderr).toContain('spec.cloudRef: cannot be changed');
+    expect(await ok(change({ sizeGiB: 11, attachTo: null }))).toContain('patched');
+    expect((await run(['patch', 'fw/web', '--type=merge', '-p', '{"spec":{"cloudRef":{"name":"other"}}}'])).stderr).toContain(
+      'spec.cloudRef: cannot be changed',
+    );
   });
 
   test('pools, assignments and recipes are applied, shown, and scaled', async () => {

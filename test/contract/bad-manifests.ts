@@ -60,10 +60,30 @@ const scheduled = (changes: object) => pool({ schedules: [{ cron: '0 8 * * 1-5',
 export const assignment = (changes: object = {}, name = 'bad') =>
   ours('VirtualMachineAssignment', name, { user: 'alice', application: 'galaxy', ...changes });
 
+/** A FirewallRule named `bad` (or otherwise) that is good but for `changes`. */
+export const firewallRule = (changes: object = {}, name = 'bad') =>
+  ours('FirewallRule', name, {
+    cloudRef: { name: 'lab' },
+    virtualMachineRef: { name: 'web-1' },
+    direction: 'Ingress',
+    protocol: 'TCP',
+    cidrs: ['192.0.2.0/24'],
+    ...changes,
+  });
+const portsOf = (...ports: readonly object[]) => firewallRule({ ports });
+const networks = (...cidrs: readonly string[]) => firewallRule({ cidrs });
+const icmp = (changes: object = {}) => firewallRule({ protocol: 'ICMP', icmp: { type: 8 }, ...changes });
+
+/** A Volume named `bad` (or otherwise) that is good but for `changes`. */
+export const volume = (changes: object = {}, name = 'bad') =>
+  ours('Volume', name, { cloudRef: { name: 'lab' }, sizeGiB: 1, ...changes });
+const opened = (...ports: readonly object[]) => assignment({ ports, userCidrs: ['198.51.100.7/32'] });
+
 const recipe = (changes: object = {}) =>
   ours('Recipe', 'bad', { image: 'cirros', flavor: 'tiny', applications: ['galaxy'], ...changes });
 const written = (parameters: readonly object[]) => recipe({ userData: { parameters, template: '#cloud-config' } });
 const simulated = (changes: object) => cloud({ engine: 'simulator', ...changes });
+const everySecond = (count: number) => Array.from({ length: count }, (_, index) => ({ from: 1 + 2 * index }));
 const keys = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`key-${index}`, 'x']));
 
 const bad = (reason: string, manifest: BadManifest['manifest'], field: string): BadManifest => ({ reason, manifest, field });
@@ -253,6 +273,133 @@ export const BAD_MANIFESTS: readonly BadManifest[] = [
     'spec.userData.template',
   ),
   bad('a delay without a unit', recipe({ readiness: { delay: '60' } }), 'spec.readiness.delay'),
+  bad('a rule of no cloud', firewallRule({ cloudRef: undefined }), 'spec.cloudRef'),
+  bad('a rule for no machine', firewallRule({ virtualMachineRef: undefined }), 'spec.virtualMachineRef'),
+  bad(
+    'a rule for a machine and for a selector',
+    firewallRule({ selector: { matchLabels: { app: 'web' } } }),
+    'spec.virtualMachineRef',
+  ),
+  bad('a rule for a machine and for an assignment', firewallRule({ assignmentRef: { name: 'alice' } }), 'spec.virtualMachineRef'),
+  bad(
+    'a rule for a selector and for an assignment',
+    firewallRule({
+      virtualMachineRef: undefined,
+      selector: { matchLabels: { app: 'web' } },
+      assignmentRef: { name: 'alice' },
+    }),
+    'spec.virtualMachineRef',
+  ),
+  bad(
+    'a rule for a label that is none',
+    firewallRule({ virtualMachineRef: undefined, selector: { matchLabels: { app: 'a b' } } }),
+    'spec.selector.matchLabels.app',
+  ),
+  bad('a rule that does not say which way', firewallRule({ direction: undefined }), 'spec.direction'),
+  bad('a direction that does not exist', firewallRule({ direction: 'Sideways' }), 'spec.direction'),
+  bad('a direction in small letters', firewallRule({ direction: 'ingress' }), 'spec.direction'),
+  bad('a rule of no protocol', firewallRule({ protocol: undefined }), 'spec.protocol'),
+  bad('a protocol that does not exist', firewallRule({ protocol: 'SCTP' }), 'spec.protocol'),
+  bad('neither networks nor a peer', firewallRule({ cidrs: undefined }), 'spec.cidrs'),
+  bad('both networks and a peer', firewallRule({ peerRef: { name: 'db' } }), 'spec.cidrs'),
+  bad('no port at all', portsOf(), 'spec.ports'),
+  bad('more ports than a rule may have', portsOf(...everySecond(33)), 'spec.ports'),
+  bad('a port without a number', portsOf({ from: 80 }, {}), 'spec.ports[1].from'),
+  bad('port 0', portsOf({ from: 0 }), 'spec.ports[0].from'),
+  bad('port 65536', portsOf({ from: 80 }, { from: 65_536 }), 'spec.ports[1].from'),
+  bad('a range up to port 65536', portsOf({ from: 1, to: 65_536 }), 'spec.ports[0].to'),
+  bad('half a port', portsOf({ from: 80.5 }), 'spec.ports[0].from'),
+  bad('a port by its name', portsOf({ from: 'http' }), 'spec.ports[0].from'),
+  bad('a range that runs backwards', portsOf({ from: 80 }, { from: 8100, to: 8000 }), 'spec.ports[1]'),
+  bad('one port twice', portsOf({ from: 80 }, { from: 443 }, { from: 80 }), 'spec.ports[2]'),
+  bad('a port within a range', portsOf({ from: 8000, to: 8100 }, { from: 8050 }), 'spec.ports[1]'),
+  bad('ranges that share one port', portsOf({ from: 1, to: 10 }, { from: 10, to: 20 }), 'spec.ports[1]'),
+  bad('a range around another', portsOf({ from: 10, to: 20 }, { from: 1, to: 65_535 }), 'spec.ports[1]'),
+  bad('ports of ICMP', firewallRule({ protocol: 'ICMP', ports: [{ from: 80 }] }), 'spec.ports'),
+  bad('ports of any protocol', firewallRule({ protocol: 'Any', ports: [{ from: 80 }] }), 'spec.ports'),
+  ...['TCP', 'UDP', 'Any'].map((protocol) => bad(`a message of ICMP with ${protocol}`, icmp({ protocol }), 'spec.icmp')),
+  bad('a message without a type', icmp({ icmp: { code: 0 } }), 'spec.icmp.type'),
+  bad('a type of message beyond all', icmp({ icmp: { type: 256 } }), 'spec.icmp.type'),
+  bad('a code below zero', icmp({ icmp: { type: 8, code: -1 } }), 'spec.icmp.code'),
+  bad('one message for both families', icmp({ cidrs: ['0.0.0.0/0', '::/0'] }), 'spec.cidrs'),
+  bad('a message for a peer, whose family is not known', icmp({ cidrs: undefined, peerRef: { name: 'db' } }), 'spec.cidrs'),
+  bad('no network at all', networks(), 'spec.cidrs'),
+  bad('more networks than a rule may have', networks(...Array.from({ length: 65 }, (_, n) => `10.0.${n}.0/24`)), 'spec.cidrs'),
+  ...[
+    ['host bits', '10.0.0.5/8'],
+    ['host bits of IPv6', '2001:db8::5/32'],
+    ['a prefix too long', '10.0.0.0/33'],
+    ['a prefix too long for IPv6', '2001:db8::/129'],
+    ['a prefix below zero', '10.0.0.0/-1'],
+    ['a prefix that begins with a zero', '10.0.0.0/08'],
+    ['a prefix of IPv6 that begins with a zero', '2001:db8::/032'],
+    ['a netmask', '10.0.0.0/255.0.0.0'],
+    ['no prefix', '10.0.0.0'],
+    ['an empty prefix', '10.0.0.0/'],
+    ['two prefixes', '10.0.0.0/8/8'],
+    ['a number that begins with a zero', '010.0.0.0/8'],
+    ['three numbers', '10.0.0/8'],
+    ['four hexadecimal numbers', '0xa.0.0.0/8'],
+    ['a number beyond 255', '256.0.0.0/8'],
+    ['a space at its end', '10.0.0.0/8 '],
+    ['IPv4 within IPv6', '::ffff:10.0.0.0/104'],
+    ['IPv4 within IPv6, in hexadecimal', '::ffff:a00:0/104'],
+    ['IPv4 within IPv6, as of old', '::192.0.2.0/120'],
+    ['IPv4 at the end of IPv6', '64:ff9b::192.0.2.0/120'],
+    ['a zone', 'fe80::%eth0/64'],
+    ['a group of five digits', '2001:00db8::/32'],
+    ['two gaps', '2001::db8::/32'],
+    ['a name', 'any'],
+    ['an empty text', ''],
+  ].map(([what, cidr]) => bad(`a network with ${what}`, networks('192.0.2.0/24', cidr ?? ''), 'spec.cidrs[1]')),
+  bad('a network that is a number', firewallRule({ cidrs: [10] }), 'spec.cidrs[0]'),
+  bad(
+    'the name of a peer that no rule can have',
+    firewallRule({ cidrs: undefined, peerRef: { name: 'D B' } }),
+    'spec.peerRef.name',
+  ),
+  unknown('a field of a rule that does not exist', firewallRule({ action: 'Deny' }), 'spec.action'),
+  unknown('a field of a range that does not exist', portsOf({ from: 80, until: 90 }), 'spec.ports[0].until'),
+  bad('ports for nobody', assignment({ ports: [{ from: 22, protocol: 'TCP' }] }), 'spec.userCidrs'),
+  bad('addresses for no port', assignment({ userCidrs: ['198.51.100.7/32'] }), 'spec.userCidrs'),
+  bad(
+    'an assignment whose rules would have names too long',
+    assignment({ ports: [{ from: 22, protocol: 'TCP' }], userCidrs: ['198.51.100.7/32'] }, 'x'.repeat(244)),
+    'metadata.name',
+  ),
+  bad('a port without a protocol', opened({ from: 22 }), 'spec.ports[0].protocol'),
+  bad('a port of ICMP', opened({ from: 22, protocol: 'ICMP' }), 'spec.ports[0].protocol'),
+  bad('a range for a user that runs backwards', opened({ from: 9, to: 8, protocol: 'UDP' }), 'spec.ports[0]'),
+  bad(
+    'ports of one protocol that overlap',
+    opened({ from: 22, protocol: 'TCP' }, { from: 22, protocol: 'UDP' }, { from: 20, to: 30, protocol: 'TCP' }),
+    'spec.ports[2]',
+  ),
+  bad('a list of no ports for a user', opened(), 'spec.ports'),
+  bad(
+    "a user's address with host bits",
+    assignment({ ports: [{ from: 22, protocol: 'TCP' }], userCidrs: ['198.51.100.7/24'] }),
+    'spec.userCidrs[0]',
+  ),
+  bad('a user at no address', assignment({ ports: [{ from: 22, protocol: 'TCP' }], userCidrs: [] }), 'spec.userCidrs'),
+  bad('a volume in no cloud', volume({ cloudRef: undefined }), 'spec.cloudRef'),
+  bad('a volume of no size', volume({ sizeGiB: undefined }), 'spec.sizeGiB'),
+  bad('a volume of 0 GiB', volume({ sizeGiB: 0 }), 'spec.sizeGiB'),
+  bad('a volume of less than nothing', volume({ sizeGiB: -1 }), 'spec.sizeGiB'),
+  bad('half a GiB', volume({ sizeGiB: 1.5 }), 'spec.sizeGiB'),
+  bad('a size with its unit', volume({ sizeGiB: '10Gi' }), 'spec.sizeGiB'),
+  bad('a size beyond all', volume({ sizeGiB: 1_000_001 }), 'spec.sizeGiB'),
+  bad('a volume type without a name', volume({ type: '' }), 'spec.type'),
+  bad('a volume that is attached to nothing', volume({ attachTo: {} }), 'spec.attachTo'),
+  bad(
+    'a volume that is attached to a machine and to an assignment',
+    volume({ attachTo: { virtualMachineRef: { name: 'web-1' }, assignmentRef: { name: 'alice' } } }),
+    'spec.attachTo',
+  ),
+  bad('a volume whose end does not exist', volume({ deletionPolicy: 'Orphan' }), 'spec.deletionPolicy'),
+  bad('a volume to adopt, twice told', volume({ adopt: { id: 'a', name: 'b' } }), 'spec.adopt'),
+  bad('a volume to adopt, not told', volume({ adopt: {} }), 'spec.adopt'),
+  unknown('a field of a volume that does not exist', volume({ size: 10 }), 'spec.size'),
   unknown('a field that does not exist', virtualMachine({ imagee: 'x' }), 'spec.imagee'),
   unknown('an unknown field deep inside', virtualMachine({ networks: [{ name: 'a', mtu: 9 }] }), 'spec.networks[0].mtu'),
   unknown('an unknown field at the root', { ...virtualMachine(), sepc: {} }, 'sepc'),
@@ -288,6 +435,8 @@ const COLLECTIONS: Readonly<Record<string, string>> = {
   VirtualMachine: '/apis/dispatcher.dev/v1alpha1/namespaces/default/virtualmachines',
   VirtualMachinePool: '/apis/dispatcher.dev/v1alpha1/namespaces/default/virtualmachinepools',
   VirtualMachineAssignment: '/apis/dispatcher.dev/v1alpha1/namespaces/default/virtualmachineassignments',
+  FirewallRule: '/apis/dispatcher.dev/v1alpha1/namespaces/default/firewallrules',
+  Volume: '/apis/dispatcher.dev/v1alpha1/namespaces/default/volumes',
   Recipe: '/apis/dispatcher.dev/v1alpha1/namespaces/default/recipes',
   KeyPair: '/apis/dispatcher.dev/v1alpha1/namespaces/default/keypairs',
   Cloud: '/apis/dispatcher.dev/v1alpha1/clouds',

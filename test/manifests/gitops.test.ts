@@ -12,13 +12,21 @@ const own = KINDS.filter(({ group }) => group !== '').map(({ kind }) => kind);
 
 const SPECS: Readonly<Record<string, object>> = {
   Cloud: { engine: 'simulator' },
+  FirewallRule: {
+    cloudRef: { name: 'lab' },
+    virtualMachineRef: { name: 'web-1' },
+    direction: 'Ingress',
+    protocol: 'Any',
+    cidrs: ['0.0.0.0/0'],
+  },
   KeyPair: { cloudRef: { name: 'lab' }, publicKey: 'ssh-ed25519 AAAA' },
   Recipe: { image: 'cirros', flavor: 'tiny', applications: ['galaxy'] },
   VirtualMachine: { cloudRef: { name: 'lab' }, image: 'cirros', flavor: 'tiny' },
   VirtualMachineAssignment: { user: 'alice', application: 'galaxy' },
   VirtualMachinePool: { cloudRef: { name: 'lab' }, recipeRef: { name: 'galaxy' }, replicas: 1, maxSize: 2 },
+  Volume: { cloudRef: { name: 'lab' }, sizeGiB: 1 },
 };
-const NEVER_PAUSED = ['KeyPair', 'Recipe', 'VirtualMachineAssignment'];
+const NEVER_PAUSED = ['FirewallRule', 'KeyPair', 'Recipe', 'VirtualMachineAssignment', 'Volume'];
 
 type Condition = readonly [type: string, status: string, message?: string];
 const status = (observedGeneration: number, ...conditions: Condition[]) => ({

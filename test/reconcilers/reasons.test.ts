@@ -49,6 +49,7 @@ const conditions = [
         .map((code) => `Inventory${code}`),
     ],
   },
+  { page: 'assignment.md', heading: 'Why its ports are not open', files: ['assignment/ports.ts'], others: [] },
   {
     page: 'pool.md',
     heading: 'Why a pool is not Ready',

@@ -1,5 +1,6 @@
 import type { OwnerTag, Server, ServerState } from '../../src/clouds/driver.js';
 import type { VirtualEnvironment } from '../support/virtual-environment.js';
+import { FakeNetwork, type NetworkWish } from './fake-network.js';
 import { FakeVolumes } from './fake-volumes.js';
 
 /** One server of the fake cloud: the truth, whatever lists say. */
@@ -38,6 +39,7 @@ export class FakeCloud {
   readonly servers = new Map<string, FakeServer>();
   /** Effects so far, in words: at rest, none may come. */
   readonly effects: string[] = [];
+  readonly network: FakeNetwork;
   /** Requests that were given up and will still have their effect. */
   underWay = 0;
   odds: BuildOdds = { fails: 0, hangs: 0 };
@@ -47,10 +49,12 @@ export class FakeCloud {
 
   constructor(readonly world: VirtualEnvironment) {
     this.volumes = new FakeVolumes(world, this);
+    this.network = new FakeNetwork(world, this.effects, (id) => this.servers.get(id));
   }
 
+  /** @throws CloudError if nothing is made: a port that it is to have is gone, or another server's. */
   create(
-    request: {
+    request: NetworkWish & {
       name: string;
       imageId: string;
       flavorId: string;
@@ -61,10 +65,13 @@ export class FakeCloud {
     owner: OwnerTag | undefined,
     late: boolean,
   ): FakeServer {
+    const { networks, groupIds, ...rest } = request;
+    const wish = { ...(networks ? { networks } : {}), ...(groupIds ? { groupIds } : {}) };
+    this.network.check(wish);
     const now = this.world.milliseconds;
     const server: FakeServer = {
       id: `server-${this.servers.size + 1}`,
-      ...request,
+      ...rest,
       keyName: request.keyName,
       owner,
       state: 'Building',
@@ -78,11 +85,16 @@ export class FakeCloud {
     this.effects.push(`create ${server.id}${late ? ', late' : ''}`);
     this.#checkTwins(owner);
     const fate = this.world.random();
+    const fails = fate >= this.odds.hangs && fate < this.odds.hangs + this.odds.fails;
+    // One that hangs may have got as far as that, or not.
+    if (fate >= this.odds.hangs / 2)
+      this.#later(server, 50 + this.world.below(800), 'Building', () => {
+        if (!this.network.bind(server, wish)) this.#failBuild(server, 'a port is still in use, or gone');
+      });
     if (fate < this.odds.hangs) return server;
-    const fails = fate < this.odds.hangs + this.odds.fails;
-    this.#later(server, 500 + this.world.below(8_000), 'Building', () => {
-      this.#move(server, fails ? 'Error' : 'Running');
-      if (fails) server.fault = 'No valid host was found.';
+    this.#later(server, 900 + this.world.below(8_000), 'Building', () => {
+      if (fails) this.#failBuild(server, 'No valid host was found.');
+      else this.#move(server, 'Running');
     });
     return server;
   }
@@ -92,7 +104,10 @@ export class FakeCloud {
     if (!server) return false;
     this.effects.push(`delete ${id}, which is ${server.state}`);
     this.#move(server, 'Deleting');
-    this.#later(server, 200 + this.world.below(4_000), 'Deleting', () => this.#move(server, 'Deleted'));
+    this.#later(server, 200 + this.world.below(4_000), 'Deleting', () => {
+      this.network.release(id);
+      this.#move(server, 'Deleted');
+    });
     return true;
   }
 
@@ -146,6 +161,12 @@ export class FakeCloud {
   #alive(id: string): FakeServer | undefined {
     const server = this.servers.get(id);
     return server && server.state !== 'Deleted' ? server : undefined;
+  }
+
+  #failBuild(server: FakeServer, fault: string): void {
+    this.network.release(server.id);
+    this.#move(server, 'Error');
+    server.fault = fault;
   }
 
   #move(server: FakeServer, state: ServerState): void {

@@ -13,10 +13,19 @@ import type {
   Watermark,
 } from '../../src/clouds/driver.js';
 import { CloudError } from '../../src/clouds/errors.js';
+import type {
+  CreatePortRequest,
+  CreateSecurityGroupRequest,
+  Port,
+  SecurityGroup,
+  SecurityGroupRule,
+  SecurityGroupTraffic,
+} from '../../src/clouds/network-driver.js';
 import { sleep } from '../../src/environment.js';
 import type { VirtualProcess } from '../support/virtual-environment.js';
 import { WithoutServices } from '../support/without-services.js';
 import { type FakeCloud, report } from './fake-cloud.js';
+import { reportGroup, reportPort } from './fake-network.js';
 import { FakeVolumeDriver } from './fake-volumes.js';
 
 /** How likely what goes wrong between a process and the cloud; all 0 is a calm day. */
@@ -216,6 +225,51 @@ export class FakeDriver extends WithoutServices implements CloudDriver {
   override detachVolume = (...given: Parameters<FakeVolumeDriver['detachVolume']>) => this.#volumes.detachVolume(...given);
   override listVolumeTypes = (...given: Parameters<FakeVolumeDriver['listVolumeTypes']>) =>
     this.#volumes.listVolumeTypes(...given);
+  override async listPorts(): Promise<readonly Port[]> {
+    return this.#listNetwork(() => [...this.cloud.network.ports.values()].map(reportPort));
+  }
+
+  override async createPorts(requests: readonly CreatePortRequest[]): Promise<readonly Port[]> {
+    return this.#effect('create ports', () => this.cloud.network.createPorts(requests));
+  }
+
+  override async setPortGroups(id: string, groupIds: readonly string[]): Promise<Port> {
+    return this.#effect('set the groups of a port', () => this.cloud.network.setPortGroups(id, groupIds));
+  }
+
+  override async disownPort(id: string): Promise<void> {
+    await this.#effect('disown a port', () => this.cloud.network.disownPort(id));
+  }
+
+  override async deletePort(id: string): Promise<void> {
+    await this.#effect('delete a port', () => this.cloud.network.deletePort(id));
+  }
+
+  override async attachPort(serverId: string, portId: string): Promise<void> {
+    await this.#effect('attach a port', () => this.cloud.network.attachPort(serverId, portId));
+  }
+
+  override async listSecurityGroups(): Promise<readonly SecurityGroup[]> {
+    return this.#listNetwork(() => [...this.cloud.network.groups.values()].map(reportGroup));
+  }
+
+  override async createSecurityGroups(requests: readonly CreateSecurityGroupRequest[]): Promise<readonly SecurityGroup[]> {
+    return this.#effect('create security groups', () => this.cloud.network.createGroups(requests));
+  }
+
+  override async deleteSecurityGroup(id: string): Promise<void> {
+    await this.#effect('delete a security group', () => this.cloud.network.deleteGroup(id));
+  }
+
+  override async createSecurityGroupRules(
+    rules: readonly (SecurityGroupTraffic & { readonly inGroup: string })[],
+  ): Promise<readonly (SecurityGroupRule & { readonly inGroup: string })[]> {
+    return this.#effect('create rules', () => this.cloud.network.createRules(rules));
+  }
+
+  override async deleteSecurityGroupRule(id: string): Promise<void> {
+    await this.#effect('delete a rule', () => this.cloud.network.deleteRule(id));
+  }
 
   async close(): Promise<void> {
     await Promise.resolve();
@@ -251,7 +305,7 @@ export class FakeDriver extends WithoutServices implements CloudDriver {
       this.cloud.underWay += 1;
       this.process.world.after(delay, () => {
         this.cloud.underWay -= 1;
-        act(this.process.world.milliseconds - sentAt > LATE_MS);
+        unlessRefused(() => act(this.process.world.milliseconds - sentAt > LATE_MS));
       });
       await this.#travel(0);
       throw new CloudError('UnknownOutcome', `${operation}: no answer within the time limit`);
@@ -263,6 +317,13 @@ export class FakeDriver extends WithoutServices implements CloudDriver {
     if (this.#chance(lostReply)) throw new CloudError('UnknownOutcome', `${operation}: the connection was reset`);
     await this.#travel(0);
     return result;
+  }
+
+  /** These lists are whole, but one may be as old as the question. */
+  async #listNetwork<Item>(list: () => readonly Item[]): Promise<readonly Item[]> {
+    const asked = list();
+    await this.#travel();
+    return this.#chance(this.weather().stale) ? asked : list();
   }
 
   /** The way there and back; reads may be refused on it. */
@@ -289,6 +350,15 @@ export class FakeDriver extends WithoutServices implements CloudDriver {
 
   #chance(probability: number): boolean {
     return probability > 0 && this.process.world.random() < probability;
+  }
+}
+
+/** What is refused while nobody waits for it any more has no effect. */
+function unlessRefused(act: () => unknown): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof CloudError)) throw error;
   }
 }
 

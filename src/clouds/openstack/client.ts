@@ -32,6 +32,9 @@ export interface ClientOptions {
 /** A token may be refused at any moment (revoked, expired between two clocks): a call is made so often at most. */
 const TRIES = 3;
 
+/** What people know the services by. */
+const NAMES: Readonly<Record<Service, string>> = { compute: 'nova', image: 'glance', network: 'neutron', volume: 'cinder' };
+
 /** Makes calls: token, limiter, transport, report, and the one place where an answer becomes an error. */
 export class Client {
   readonly #options: ClientOptions;
@@ -55,6 +58,11 @@ export class Client {
     return this.#session.token();
   }
 
+  /** Where a service is. @throws CloudError Unsupported, in the name of `operation`, if this cloud has none. */
+  async endpoint(service: Service, operation: string): Promise<string> {
+    return endpointOf(await this.#session.token(), service, operation);
+  }
+
   /** @returns an answer of success (2xx). @throws CloudError for every other. */
   async call(call: ServiceCall): Promise<TransportResponse> {
     const lane = call.effect ? 'change' : 'read';
@@ -72,13 +80,7 @@ export class Client {
   }
 
   #request(call: ServiceCall, token: Token): TransportRequest {
-    const base = call.service === 'identity' ? this.#identity : token.endpoints[call.service];
-    if (base === undefined) {
-      throw new CloudError(
-        'Invalid',
-        `${call.operation}: the catalog has no ${call.service} service in region "${token.region}"`,
-      );
-    }
+    const base = call.service === 'identity' ? this.#identity : endpointOf(token, call.service, call.operation);
     return {
       method: call.method,
       url: call.url(base),
@@ -116,6 +118,15 @@ export class Client {
     }
     throw failure;
   }
+}
+
+function endpointOf({ endpoints, region }: Token, service: Service, operation: string): string {
+  const found = endpoints[service];
+  if (found !== undefined) return found;
+  throw new CloudError(
+    'Unsupported',
+    `${operation}: this cloud has no ${service} service (${NAMES[service]}): its catalog has none in region "${region}"`,
+  );
 }
 
 function feedbackOf(response: TransportResponse, now: Date): Feedback {

@@ -4,15 +4,25 @@ import type { CallReport, CloudDriver, CreateServerRequest } from '../driver.js'
 import { isCloudError } from '../errors.js';
 import { Limiter, type LimiterCounters, type Limits } from '../limiter.js';
 import { createTransport } from '../transport.js';
+import { Cinder } from './cinder.js';
 import { Client } from './client.js';
 import { listImages } from './glance.js';
 import type { Credentials, ProjectReference } from './keystone.js';
 import { ServerLists } from './listing.js';
-import { defaultNetworks, listNetworks } from './neutron.js';
+import { defaultNetworks, listNetworks, type Network } from './networks.js';
+import { Neutron } from './neutron.js';
 import { Nova } from './nova.js';
+import { attachPort, createPorts, deletePort, disownPort, listPorts, setPortGroups } from './ports.js';
 import { createKeyPair, deleteKeyPair, getQuota, listFlavors, listKeyPairs, listProjects } from './project.js';
+import {
+  createSecurityGroupRules,
+  createSecurityGroups,
+  deleteSecurityGroup,
+  deleteSecurityGroupRule,
+  listSecurityGroups,
+} from './security-groups.js';
 import { Servers } from './servers.js';
-import { UNFINISHED_NETWORK, UNFINISHED_VOLUMES } from './unfinished.js';
+import { Volumes } from './volumes.js';
 
 /** What a driver for OpenStack is made with. */
 export interface OpenStackOptions {
@@ -72,10 +82,12 @@ export function openStackDriver(options: OpenStackOptions): OpenStackDriver {
   const nova = new Nova(client);
   const lists = new ServerLists(nova, environment, installation);
   const servers = new Servers(nova, installation);
-  const chooseNetworks = networkChooser(client, environment);
+  const neutron = new Neutron(client);
+  const volumes = new Volumes(new Cinder(client), nova);
+  const chooseNetworks = networkChooser(neutron, environment);
 
   const networksOf = async (request: CreateServerRequest, signal?: AbortSignal) => {
-    if (typeof request.networks === 'object') return 'portIds' in request.networks ? undefined : request.networks;
+    if (typeof request.networks === 'object') return request.networks;
     const { networksAtCreate } = await nova.version();
     if (!networksAtCreate) return undefined;
     return request.networks ?? chooseNetworks(signal);
@@ -107,7 +119,7 @@ export function openStackDriver(options: OpenStackOptions): OpenStackDriver {
 
     listImages: (signal) => listImages(client, signal),
     listFlavors: (signal) => listFlavors(nova, signal),
-    listNetworks: async (signal) => (await listNetworks(client, signal)).map(({ id, name }) => ({ id, name })),
+    listNetworks: async (signal) => (await listNetworks(neutron, signal)).map(({ id, name }) => ({ id, name })),
     listProjects: (signal) => listProjects(client, signal),
     getQuota: (signal) => getQuota(nova, signal),
 
@@ -115,24 +127,63 @@ export function openStackDriver(options: OpenStackOptions): OpenStackDriver {
     createKeyPair: (name, publicKey, signal) => createKeyPair(nova, name, publicKey, signal),
     deleteKeyPair: (name, signal) => absentIsDone(deleteKeyPair(nova, name, signal)),
 
-    ...UNFINISHED_NETWORK,
-    ...UNFINISHED_VOLUMES,
+    listPorts: (signal) => listPorts(neutron, signal),
+    createPorts: (requests, signal) => createPorts(neutron, requests, signal),
+    setPortGroups: (id, groupIds, signal) => setPortGroups(neutron, id, groupIds, signal),
+    disownPort: (id, signal) => absentIsDone(disownPort(neutron, id, signal)),
+    deletePort: (id, signal) => absentIsDone(deletePort(neutron, id, signal)),
+    attachPort: async (serverId, portId, signal) => {
+      await neutron.require('attachPort');
+      await attachPort(nova, serverId, portId, signal);
+    },
+
+    listSecurityGroups: (signal) => listSecurityGroups(neutron, signal),
+    createSecurityGroups: (requests, signal) => createSecurityGroups(neutron, requests, signal),
+    deleteSecurityGroup: (id, signal) => absentIsDone(deleteSecurityGroup(neutron, id, signal)),
+    createSecurityGroupRules: (rules, signal) => createSecurityGroupRules(neutron, rules, signal),
+    deleteSecurityGroupRule: (id, signal) => absentIsDone(deleteSecurityGroupRule(neutron, id, signal)),
+
+    listVolumes: (signal) => volumes.list(signal),
+    findVolumesByName: (name, signal) => volumes.named(name, signal),
+    getVolume: (id, signal) => volumes.get(id, signal),
+    createVolume: (request, owner, signal) => volumes.create(request, owner, signal),
+    deleteVolume: (id, signal) => absentIsDone(volumes.delete(id, signal)),
+    extendVolume: (id, sizeGiB, inUse, signal) => volumes.extend(id, sizeGiB, inUse, signal),
+    renameVolume: (id, name, signal) => volumes.rename(id, name, signal),
+    setVolumeOwner: (id, owner, signal) => volumes.setOwner(id, owner, signal),
+    attachVolume: (serverId, volumeId, signal) => volumes.attach(serverId, volumeId, signal),
+    detachVolume: (serverId, volumeId, signal) => absentIsDone(volumes.detach(serverId, volumeId, signal)),
+    listVolumeTypes: (signal) => volumes.types(signal),
 
     close: () => transport.close(),
   };
 }
 
 /** Chooses the networks of a server for which none are named. Many creates share one look. */
-function networkChooser(client: Client, environment: Environment): (signal?: AbortSignal) => Promise<'none' | readonly string[]> {
+function networkChooser(
+  neutron: Neutron,
+  environment: Environment,
+): (signal?: AbortSignal) => Promise<'none' | readonly string[]> {
   let seen: { readonly choice: 'none' | readonly string[]; readonly until: number } | undefined;
   return async (signal) => {
     const now = environment.now().getTime();
     if (seen !== undefined && now < seen.until) return seen.choice;
-    const networks = await listNetworks(client, signal);
-    const { projectId } = await client.token();
-    seen = { choice: defaultNetworks(networks, projectId), until: now + NETWORKS_SERVE_MS };
+    seen = {
+      choice: defaultNetworks(await networksOrNone(neutron, signal), await neutron.projectId()),
+      until: now + NETWORKS_SERVE_MS,
+    };
     return seen.choice;
   };
+}
+
+/** A cloud without neutron has servers too. */
+async function networksOrNone(neutron: Neutron, signal?: AbortSignal): Promise<readonly Network[]> {
+  try {
+    return await listNetworks(neutron, signal);
+  } catch (error) {
+    if (isCloudError(error, 'Unsupported')) return [];
+    throw error;
+  }
 }
 
 async function absentIsDone(deletion: Promise<void>): Promise<void> {

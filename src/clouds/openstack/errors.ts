@@ -37,6 +37,9 @@ interface Fault {
 const BEFORE_ANY_RECORD =
   /neutronclient\.common\.exceptions\.ConnectionFailed|nova\.exception\.(GlanceConnectionFailed|CinderConnectionFailed)|keystoneauth1\.exceptions\.connection\./;
 
+/** cinder's 400, also through nova, for a volume that is in no state for what is asked. */
+const VOLUME_STATE = /^Invalid volume: /;
+
 /** Bodies of a 503 by which a request certainly went no further: keystone's middleware, and a HAProxy without a backend. */
 const NOT_PASSED_ON = /Keystone service is temporarily unavailable|No server is available to handle this request/i;
 
@@ -76,6 +79,8 @@ function codeOf(
 ): CloudErrorCode {
   const unclear: CloudErrorCode = call.effect ? 'UnknownOutcome' : 'Unavailable';
   switch (status) {
+    case 400:
+      return VOLUME_STATE.test(words) ? 'Conflict' : 'Invalid';
     case 401:
       return 'Unauthorized';
     case 403:
@@ -86,6 +91,8 @@ function codeOf(
       return call.creates ? 'Invalid' : 'NotFound';
     case 409:
       if (fault?.type === 'OverQuota') return 'Quota';
+      // A network that has no address left.
+      if (fault?.type?.startsWith('IpAddressGenerationFailure')) return 'Capacity';
       return call.creates && /multiple possible networks/i.test(words) ? 'Invalid' : 'Conflict';
     case 413:
       if (fault === undefined) return 'Invalid';

@@ -18,7 +18,19 @@ export interface ProjectReference {
 }
 
 /** The services that are used. */
-export type Service = 'compute' | 'image' | 'network';
+export type Service = 'compute' | 'image' | 'network' | 'volume';
+
+/** What catalogs call them; the first that is there counts. */
+const TYPES: Readonly<Record<Service, readonly string[]>> = {
+  compute: ['compute'],
+  image: ['image'],
+  network: ['network'],
+  // The official one, and what most clouds have.
+  volume: ['block-storage', 'volumev3', 'volume'],
+};
+
+/** Versions of cinder that are long gone. */
+const OLD_VOLUMES = /\/v[12](\/|$)/;
 
 /** What a login gave. */
 export interface Token {
@@ -184,12 +196,20 @@ function firstRegion(catalog: Catalog): string {
 }
 
 function endpointsOf(catalog: Catalog, region: string): Partial<Record<Service, string>> {
-  const find = (type: Service) => {
-    const all = catalog.filter((service) => service.type === type).flatMap((service) => service.endpoints);
-    const found = all.find((endpoint) => endpoint.interface === 'public' && regionOf(endpoint) === region);
-    return found === undefined ? {} : { [type]: found.url.replace(/\/+$/, '') };
+  const find = (service: Service): Partial<Record<Service, string>> => {
+    for (const type of TYPES[service]) {
+      const all = catalog.filter((entry) => entry.type === type).flatMap((entry) => entry.endpoints);
+      const found = all.find(
+        (endpoint) =>
+          endpoint.interface === 'public' &&
+          regionOf(endpoint) === region &&
+          !(service === 'volume' && OLD_VOLUMES.test(endpoint.url)),
+      );
+      if (found !== undefined) return { [service]: found.url.replace(/\/+$/, '') };
+    }
+    return {};
   };
-  const endpoints = { ...find('compute'), ...find('image'), ...find('network') };
+  const endpoints = { ...find('compute'), ...find('image'), ...find('network'), ...find('volume') };
   if ('compute' in endpoints) return endpoints;
   const regions = new Set(catalog.flatMap((service) => service.endpoints.map(regionOf)));
   throw new CloudError(

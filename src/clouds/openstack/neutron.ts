@@ -1,71 +1,72 @@
 import { z } from 'zod';
-import type { Named } from '../driver.js';
-import { CloudError } from '../errors.js';
+import type { TransportRequest, TransportResponse } from '../transport.js';
 import type { Client } from './client.js';
 import { malformed } from './errors.js';
+import { allPages, hasNext } from './pages.js';
 
-const PAGE = 1000;
-
-const networksSchema = z.object({
-  networks: z.array(
-    z.object({
-      id: z.string(),
-      name: z.string(),
-      project_id: z.string().nullish(),
-      tenant_id: z.string().nullish(),
-      shared: z.boolean().default(false),
-      'router:external': z.boolean().default(false),
-    }),
-  ),
-  networks_links: z.array(z.object({ rel: z.string(), href: z.string() })).optional(),
-});
-
-/** A network, and whose it is. */
-export interface Network extends Named {
-  readonly projectId: string;
-  readonly shared: boolean;
-  /** It leads out of the cloud: for floating addresses and routers, not for servers. */
-  readonly external: boolean;
+/** A call to neutron. */
+interface NeutronCall {
+  readonly operation: string;
+  readonly method?: TransportRequest['method'];
+  /** What follows neutron's endpoint and its version, with the query. */
+  readonly path: string;
+  readonly body?: unknown;
+  readonly effect?: boolean;
+  readonly creates?: boolean;
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** Every network that the project can see. */
-export async function listNetworks(client: Client, signal?: AbortSignal): Promise<Network[]> {
-  const call = { operation: 'listNetworks', service: 'network', method: 'GET', effect: false } as const;
-  const found = new Map<string, Network>();
-  for (let marker: string | undefined; ; ) {
-    const query = new URLSearchParams({ limit: String(PAGE), ...(marker === undefined ? {} : { marker }) });
-    const response = await client.call({ ...call, url: (endpoint) => `${versioned(endpoint)}/networks?${query}`, signal });
-    const parsed = networksSchema.safeParse(response.body);
-    if (!parsed.success) throw malformed(call, response.status, z.prettifyError(parsed.error));
-    for (const network of parsed.data.networks) {
-      found.set(network.id, {
-        id: network.id,
-        name: network.name,
-        projectId: network.project_id ?? network.tenant_id ?? '',
-        shared: network.shared,
-        external: network['router:external'],
-      });
-    }
-    const more = parsed.data.networks_links?.some((link) => link.rel === 'next') ?? false;
-    const last = parsed.data.networks.at(-1)?.id;
-    if (!more || last === undefined) return [...found.values()];
-    if (last === marker) throw new CloudError('Unavailable', 'listNetworks: the cloud gives the same page again and again');
-    marker = last;
-  }
-}
+/** neutron: the calls that everything about it is made of. */
+export class Neutron {
+  readonly #client: Client;
 
-/**
- * What a server gets when nobody says: the one network that it could be on, none if there is none. The same as nova chose before
- * a create had to say so (2.37); its 'auto' would make a network, a router and a subnet where there is none.
- * @throws CloudError Invalid, naming them, if there are several.
- */
-export function defaultNetworks(networks: readonly Network[], projectId: string): 'none' | readonly string[] {
-  const usable = networks.filter((network) => !network.external && (network.shared || network.projectId === projectId));
-  if (usable.length > 1) {
-    const names = usable.map((network) => network.name || network.id).sort();
-    throw new CloudError('Invalid', `networks: the project has several, name one of them (or none): ${names.join(', ')}`);
+  constructor(client: Client) {
+    this.#client = client;
   }
-  return usable.length === 0 ? 'none' : usable.map((network) => network.id);
+
+  /** @throws CloudError Unsupported if this cloud has no neutron. */
+  async require(operation: string): Promise<void> {
+    await this.#client.endpoint('network', operation);
+  }
+
+  /** The project logged in to. */
+  async projectId(): Promise<string> {
+    return (await this.#client.token()).projectId;
+  }
+
+  /** @returns an answer of success. @throws CloudError for every other. */
+  call({ path, method = 'GET', effect = false, ...call }: NeutronCall): Promise<TransportResponse> {
+    return this.#client.call({ ...call, service: 'network', method, effect, url: (endpoint) => versioned(endpoint) + path });
+  }
+
+  /** A call whose answer is wanted. @throws CloudError also if the answer is not of that shape. */
+  async ask<Shape extends z.ZodType>(call: NeutronCall, shape: Shape): Promise<z.infer<Shape>> {
+    const response = await this.call(call);
+    const parsed = shape.safeParse(response.body);
+    if (parsed.success) return parsed.data;
+    const { operation, effect = false } = call;
+    throw malformed({ operation, effect }, response.status, z.prettifyError(parsed.error));
+  }
+
+  /** All there is of one kind: `security-groups`. @param query what to ask for, without paging. */
+  list<Item extends z.ZodType<{ id: string }>>(
+    operation: string,
+    kind: string,
+    query: URLSearchParams,
+    item: Item,
+    signal?: AbortSignal,
+  ): Promise<z.infer<Item>[]> {
+    const shape = z.object({ items: z.array(item), links: z.array(z.object({ rel: z.string() })).optional() });
+    return allPages(operation, async (page) => {
+      const path = `/${kind}?${new URLSearchParams([...query, ...Object.entries(page)])}`;
+      const response = await this.call({ operation, path, signal });
+      const body = z.record(z.string(), z.unknown()).safeParse(response.body);
+      const key = kind.replaceAll('-', '_');
+      const parsed = shape.safeParse({ items: body.data?.[key], links: body.data?.[`${key}_links`] });
+      if (!parsed.success) throw malformed({ operation, effect: false }, response.status, z.prettifyError(parsed.error));
+      return { items: parsed.data.items, more: hasNext(parsed.data.links) };
+    });
+  }
 }
 
 /** Catalogs name neutron with or without its version. */

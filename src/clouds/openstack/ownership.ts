@@ -1,7 +1,7 @@
 import type { OwnerTag, Server } from '../driver.js';
 
 /*
- * The owner tag is written twice, so that a server whose metadata or whose tags somebody removed is still known:
+ * The owner tag of a volume is in its metadata alone. That of a server is written twice, so that a server whose metadata or whose tags somebody removed is still known:
  * - metadata `dispatcher.installation`, `dispatcher.uid`, `dispatcher.attempt`: all of it;
  * - the tag `dispatcher:UID:INSTALLATION`, the installation cut to what fits nova's 60 characters.
  * From the tag alone `attempt` is '', and `installation` is our own if that begins so, else the part that fitted.
@@ -52,6 +52,11 @@ export function ownedMetadata(metadata: Readonly<Record<string, string>>, owner:
     [UID_KEY]: owner.uid,
     [ATTEMPT_KEY]: owner.attempt,
   };
+}
+
+/** Metadata without the owner tag's. */
+export function withoutOwner(metadata: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).filter(([key]) => !key.startsWith(METADATA_PREFIX)));
 }
 
 /** A server's whole tags: what was asked for, and the owner's if it has one. */

@@ -26,7 +26,7 @@ export class Servers {
   /** @param networks resolved: nova is told exactly these. Undefined only for a nova that cannot be told 'none'. */
   async create(
     request: CreateServerRequest,
-    networks: 'none' | readonly string[] | undefined,
+    networks: CreateServerRequest['networks'],
     owner: OwnerTag,
     signal?: AbortSignal,
   ): Promise<Server> {
@@ -40,7 +40,9 @@ export class Servers {
         flavorRef: request.flavorId,
         metadata,
         ...(tagsAtCreate ? { tags } : {}),
-        ...(networks === undefined ? {} : { networks: networks === 'none' ? 'none' : networks.map((uuid) => ({ uuid })) }),
+        ...(networks === undefined ? {} : { networks: networksIn(networks) }),
+        // By their ids: nova takes those for names as well.
+        ...(request.groupIds === undefined ? {} : { security_groups: request.groupIds.map((name) => ({ name })) }),
         ...(request.keyName === undefined ? {} : { key_name: request.keyName }),
         ...(request.userData === undefined ? {} : { user_data: Buffer.from(request.userData, 'utf8').toString('base64') }),
       },
@@ -96,6 +98,11 @@ export class Servers {
     const call = { operation: 'setServerTags', serverId: id, method: 'PUT', path: `${serverPath(id)}/tags` } as const;
     await this.#nova.change({ ...call, body: { tags: ownedTags(tags, owner) }, signal });
   }
+}
+
+function networksIn(networks: Exclude<CreateServerRequest['networks'], undefined>): unknown {
+  if (networks === 'none') return networks;
+  return 'portIds' in networks ? networks.portIds.map((port) => ({ port })) : networks.map((uuid) => ({ uuid }));
 }
 
 /** The Date header in the form of nova's own times; empty if there is none. */

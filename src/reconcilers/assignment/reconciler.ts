@@ -20,10 +20,13 @@ import { failureOf } from './failure.js';
 import { readAssignment } from './input.js';
 import type { Held, Observation } from './observation.js';
 import { describeStep, expiryOf, FINALIZER, lastEpoch, type Plan, plan, type Step } from './plan.js';
+import { type PortsPlan, planPorts, portsRuleKeys } from './ports.js';
 import type { Stock } from './stock.js';
 
 /** The conditions that this reconciler writes; others are left alone. */
 const OWNED: ReadonlySet<string> = new Set(['Ready', 'Reconciling', 'Stalled', 'ObservationsConflict']);
+/** The same with that of the ports, of which only the end of a pass tells. */
+const OWNED_IN_ALL: ReadonlySet<string> = new Set([...OWNED, 'PortsOpen']);
 /** Steps in one pass at most: a guard against a plan that turns in a circle. */
 const MOST_STEPS = 32;
 const LONGEST_TEXT = 2048;
@@ -68,6 +71,8 @@ export class AssignmentReconciler implements Reconciler {
       const made = plan(pass.assignment, observation, this.tools.environment.now());
       const [step] = made.steps;
       if (!step || signal.aborted || taken === MOST_STEPS) return this.#finish(pass, made, observation);
+      // After that nobody would come back to a rule that could not be deleted just now.
+      if (step.kind === 'RemoveFinalizer') await this.#keepPorts(this.#planPorts(pass.assignment));
       try {
         await this.#perform(step, made, pass, signal);
       } catch (error) {
@@ -202,10 +207,32 @@ export class AssignmentReconciler implements Reconciler {
       ...(ends ? { expiresAt: ends.at.toISOString() } : {}),
       ...(activeAt ? { activeAt: activeAt.toISOString() } : {}),
     };
-    await this.#write(pass, this.#withConditions({ metadata: assignment.metadata, status }, made.conditions));
+    const ports = this.#planPorts(assignment);
+    const said = [...made.conditions, ...ports.conditions];
+    await this.#write(pass, this.#withConditions({ metadata: assignment.metadata, status }, said, OWNED_IN_ALL));
+    // Last of all: nobody who waits for a machine shall wait for its ports.
+    await this.#keepPorts(ports);
     if (!made.until) return { kind: 'settled' };
     const recheckAfterMs = Math.max(0, made.until.getTime() - this.tools.environment.now().getTime());
     return { kind: 'waiting', on: 'the clock', recheckAfterMs };
+  }
+
+  #planPorts(assignment: Assignment): PortsPlan {
+    return planPorts(
+      assignment,
+      portsRuleKeys(assignment).flatMap((key) => this.tools.records.get(key) ?? []),
+    );
+  }
+
+  /** Each change of a rule wakes the assignment again. @throws StoreError Conflict or AlreadyExists if what was seen is late. */
+  async #keepPorts({ steps }: PortsPlan): Promise<void> {
+    const { records, log } = this.tools;
+    for (const step of steps) {
+      if (step.kind === 'Open') await records.create(step.rule);
+      else if (step.kind === 'Change') await records.update({ ...step.rule, spec: step.spec });
+      else await records.delete(step.rule);
+      log.info({ key: `FirewallRule/${step.rule.metadata.namespace}/${step.rule.metadata.name}`, step: step.kind }, 'step taken');
+    }
   }
 
   /** Writes the status if it says something new. @throws StoreError Conflict if the assignment was changed meanwhile. */
@@ -243,11 +270,12 @@ export class AssignmentReconciler implements Reconciler {
   #withConditions(
     { metadata, status = {} }: Pick<Assignment, 'metadata'> & { readonly status?: AssignmentStatus },
     proposed: readonly ProposedCondition[],
+    owned = OWNED,
   ): AssignmentStatus {
     const { generation } = metadata;
     const now = this.tools.environment.now();
     const clipped = proposed.map((one) => ({ ...one, message: one.message.slice(0, LONGEST_TEXT) }));
-    const conditions = mergeConditions(status.conditions ?? [], clipped, OWNED, generation, now);
+    const conditions = mergeConditions(status.conditions ?? [], clipped, owned, generation, now);
     return { ...status, observedGeneration: generation, conditions };
   }
 

@@ -203,8 +203,8 @@ describe('the catalog', () => {
     expect(await driver.getQuota()).toMatchObject({ instances: -1, instancesUsed: 2, cores: 20, ramUsedMiB: 512 });
     expect(await driver.listImages()).toEqual([{ id: 'i', name: '', usable: false }]);
     expect(await failureOf(driver.listNetworks())).toMatchObject({
-      code: 'Invalid',
-      message: expect.stringContaining('no network service in region "first"'),
+      code: 'Unsupported',
+      message: 'listNetworks: this cloud has no network service (neutron): its catalog has none in region "first"',
     });
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { chooseVersion, versionDocumentPath } from '../../../src/clouds/openstack/microversions.js';
-import { defaultNetworks, type Network } from '../../../src/clouds/openstack/neutron.js';
+import { defaultNetworks, type Network } from '../../../src/clouds/openstack/networks.js';
 import { serverState } from '../../../src/clouds/openstack/states.js';
 
 describe('chooseVersion', () => {

@@ -39,6 +39,24 @@ const assignment = (changes: object = {}, name = 'alice') =>
     ttl: '8h',
     ...changes,
   });
+const firewallRule = (changes: object = {}, name = 'web') =>
+  ours('FirewallRule', name, {
+    cloudRef: { name: 'lab' },
+    selector: { matchLabels: { app: 'web' } },
+    direction: 'Ingress',
+    protocol: 'TCP',
+    ports: [{ from: 80 }, { from: 8000, to: 8100 }],
+    cidrs: ['0.0.0.0/0', '::/0'],
+    ...changes,
+  });
+const volume = (changes: object = {}, name = 'alice-home') =>
+  ours('Volume', name, {
+    cloudRef: { name: 'lab' },
+    sizeGiB: 10,
+    attachTo: { assignmentRef: { name: 'alice' } },
+    deletionPolicy: 'Retain',
+    ...changes,
+  });
 const secret = (fields: object, metadata: object = {}) =>
   stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', ...metadata }, ...fields });
 const all = (...manifests: readonly string[]) => ({ input: manifests.join('---\n') });
@@ -410,6 +428,66 @@ export const CASES: readonly Case[] = [
       );
       await side.run('delete -f -', all(recipe(), pool(), assignment()));
       await side.run('get vmpool,vma,recipe');
+    },
+  },
+  {
+    reason: 'firewall rules and volumes are declared, shown in their columns, changed and deleted',
+    async run(side) {
+      await side.run('apply -f -', all(firewallRule(), volume()));
+      await side.run('apply -f -', all(firewallRule(), volume()));
+      await side.run('diff -f -', input(firewallRule({ ports: [{ from: 80 }] })));
+      await side.run('apply -f -', input(firewallRule({ ports: [{ from: 80 }] })));
+      await side.run('diff -f -', input(volume({ sizeGiB: 20, deletionPolicy: undefined })));
+      const status = (name: string, fields: object) =>
+        `patch ${name} --subresource=status --type=merge -p '${JSON.stringify({ status: fields })}'`;
+      const conditions = READY.status.conditions;
+      const securityGroup = { id: 'group-1', name: 'dispatcher-1' };
+      await side.run(status('fw web', { conditions, securityGroup, rules: 2, targets: { matched: 3, reached: 2 } }));
+      await side.run(status('fw web', { targets: { matched: -1 } }));
+      const attachment = { virtualMachine: 'web-1', serverId: 'server-1', device: '/dev/vdb' };
+      await side.run(status('vol alice-home', { conditions, id: 'volume-1', state: 'InUse', sizeGiB: 10, attachment }));
+      await commands(
+        'get fw',
+        'get firewallrules.dispatcher.dev web -o wide',
+        'get fws web -o yaml',
+        'get vol',
+        'get vols alice-home -o wide',
+        'get volume alice-home -o json',
+        'get fw,vol -o name',
+        'get dispatcher',
+        'describe fw web',
+        'describe vol alice-home',
+        'explain fw.spec',
+        'explain firewallrule.spec.ports',
+        'explain fw.status --recursive',
+        'explain vol.spec',
+        'explain volume.spec.attachTo',
+        'explain vol.status',
+        'explain vma.spec.ports',
+        'patch fw web --type=merge -p {"spec":{"direction":"Egress","protocol":"Any","ports":null}}',
+        'patch fw web --type=merge -p {"spec":{"selector":null,"assignmentRef":{"name":"alice"}}}',
+        'patch fw web --type=json -p [{"op":"remove","path":"/spec/cidrs"},{"op":"add","path":"/spec/peerRef","value":{"name":"web"}}]',
+        'patch fw web --type=merge -p {"spec":{"cloudRef":{"name":"other"}}}',
+        'patch vol alice-home --type=merge -p {"spec":{"sizeGiB":20,"attachTo":null}}',
+        'patch vol alice-home --type=merge -p {"spec":{"sizeGiB":19}}',
+        'patch vol alice-home --type=merge -p {"spec":{"type":"fast"}}',
+        'patch vol alice-home --type=merge -p {"spec":{"adopt":{"name":"other"}}}',
+        'label fw web role=web',
+        'auth can-i create fw',
+        'auth can-i delete vol',
+      )(side);
+      await side.run('create -f -', input(firewallRule({ ports: [{ from: 80 }, { from: 70, to: 90 }] }, 'bad')));
+      await side.run('create -f -', input(firewallRule({ cidrs: ['10.0.0.5/8'] }, 'bad')));
+      await side.run('create -f -', input(firewallRule({ assignmentRef: { name: 'alice' } }, 'bad')));
+      await side.run('create -f -', input(firewallRule({ protocol: 'ICMP' }, 'bad')));
+      await side.run('create -f -', input(firewallRule({ protocol: 'SCTP' }, 'bad')));
+      await side.run('create -f -', input(volume({ sizeGiB: 0 }, 'bad')));
+      await side.run('create -f -', input(volume({ attachTo: {} }, 'bad')));
+      await side.run('create -f -', input(volume({ adopt: { id: 'a', name: 'b' } }, 'bad')));
+      await side.run('create -f -', input(assignment({ ports: [{ from: 22, protocol: 'TCP' }] }, 'bad')));
+      await side.run('apply --server-side --force-conflicts -f -', all(firewallRule({}, 'other'), volume({ sizeGiB: 30 })));
+      await side.run('delete -f -', all(firewallRule(), firewallRule({}, 'other'), volume()));
+      await side.run('get fw,vol');
     },
   },
   {

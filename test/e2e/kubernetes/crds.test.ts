@@ -9,10 +9,13 @@ import {
   assignment,
   BAD_MANIFESTS,
   collectionOf,
+  firewallRule,
   pool,
   TAKEN_BY_KUBERNETES,
   virtualMachine,
+  volume,
 } from '../../contract/bad-manifests.js';
+import { GOOD_MANIFESTS } from '../../contract/good-manifests.js';
 import { apiClient, type Sending } from '../../support/api-client.js';
 import { ControlPlane, describeOnKubernetes } from '../support/kubernetes.js';
 
@@ -80,6 +83,11 @@ describeOnKubernetes('the CustomResourceDefinitions on a real API server', () =>
     const text = await quietly('explain', 'virtualmachine.spec.networks');
     expect(text).toContain('or none');
     expect(text).toContain('-required-');
+  });
+
+  test.each(Object.entries(GOOD_MANIFESTS))('take %s', async (_reason, text) => {
+    const words = ['--warnings-as-errors', 'apply', '--validate=strict', '--dry-run=server', '-f', '-'];
+    expect(await plane.kubectlWith(words, text)).toMatch(/ created \(server dry run\)$/);
   });
 
   test.each(BAD_MANIFESTS)('refuse $reason', async ({ manifest, field }) => {
@@ -151,6 +159,53 @@ describeOnKubernetes('the CustomResourceDefinitions on a real API server', () =>
       manifest: assignment({ virtualMachineRef: { name: 'a' } }, 'fixed'),
       refused: { virtualMachineRef: null },
       field: 'spec.virtualMachineRef',
+    },
+    {
+      reason: 'an assignment to no port',
+      manifest: assignment({ ports: [{ from: 22, protocol: 'TCP' }], userCidrs: ['192.0.2.0/24'] }, 'opened'),
+      refused: { userCidrs: null },
+      field: 'spec.userCidrs',
+      taken: { ports: null, userCidrs: null },
+    },
+    {
+      reason: 'a rule to its cloud, and to nothing else',
+      manifest: firewallRule({}, 'stands'),
+      refused: { cloudRef: { name: 'other' } },
+      field: 'spec.cloudRef',
+      taken: {
+        virtualMachineRef: null,
+        selector: { matchLabels: { app: 'web' } },
+        direction: 'Egress',
+        protocol: 'UDP',
+        ports: [{ from: 53 }],
+        cidrs: null,
+        peerRef: { name: 'stands' },
+      },
+    },
+    {
+      reason: 'a volume to its cloud',
+      manifest: volume({}, 'there'),
+      refused: { cloudRef: { name: 'other' } },
+      field: 'spec.cloudRef',
+    },
+    {
+      reason: 'a volume to what it can hold',
+      manifest: volume({ sizeGiB: 10 }, 'full'),
+      refused: { sizeGiB: 9 },
+      field: 'spec.sizeGiB',
+      taken: { sizeGiB: 11, attachTo: { virtualMachineRef: { name: 'web-1' } }, deletionPolicy: 'Delete' },
+    },
+    {
+      reason: 'a volume to its type',
+      manifest: volume({ type: 'fast' }, 'fast'),
+      refused: { type: null },
+      field: 'spec.type',
+    },
+    {
+      reason: 'a volume that was made to what was made',
+      manifest: volume({}, 'made'),
+      refused: { adopt: { name: 'other' } },
+      field: 'spec.adopt',
     },
   ])('hold $reason, whoever asks', async ({ manifest, refused, field, taken = {} }) => {
     const path = collectionOf(manifest);

@@ -91,6 +91,19 @@ describe('a declaration by SQL', () => {
       { cloudRef: { name: 'lab' }, recipeRef: { name: 'r' }, replicas: 1, maxSize: 2 },
     ],
     ['virtual_machine_assignments', 'VirtualMachineAssignment', { user: 'alice', application: 'galaxy' }],
+    [
+      'firewall_rules',
+      'FirewallRule',
+      {
+        cloudRef: { name: 'lab' },
+        selector: { matchLabels: { app: 'web' } },
+        direction: 'Ingress',
+        protocol: 'TCP',
+        ports: [{ from: 80 }],
+        cidrs: ['0.0.0.0/0'],
+      },
+    ],
+    ['volumes', 'Volume', { cloudRef: { name: 'lab' }, sizeGiB: 10 }],
     ['recipes', 'Recipe', { image: 'cirros', flavor: 'tiny', applications: ['galaxy'] }],
   ])('into %s goes to namespace default, can be changed, and goes again', async (view, kind, spec) => {
     await psql.query(`INSERT INTO ${view} (name, spec) VALUES ('sql-one', $1)`, [spec]);
