@@ -31,6 +31,13 @@ const conditions = [
     others: ['Rebooting', 'Rebuilding', 'Resizing', INVALID, ...Object.keys(CLOUD_ERRORS)],
   },
   {
+    page: 'volume.md',
+    heading: 'Why a volume is not Ready',
+    files: [...filesOf('volume').filter((file) => !/\/(reconciler|steps)\.ts$/.test(file)), 'cloud/problem.ts'],
+    // States are told as they are: see `planPresent`.
+    others: ['Changing', 'Attaching', 'Detaching', INVALID, ...Object.keys(CLOUD_ERRORS)],
+  },
+  {
     page: 'assignment.md',
     heading: 'Why an assignment is not Ready',
     files: ['assignment/plan.ts', 'assignment/failure.ts', 'assignment/stock.ts'],

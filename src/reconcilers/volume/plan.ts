@@ -47,6 +47,7 @@ function planWhile(volume: Volume, observation: Observation, now: Date): Plan {
     case 'unseen':
       return steps('Observing', [{ kind: 'AskById', id: id ?? '' }]);
     case 'gone':
+      if (!observation.askedById) return steps('Observing', [{ kind: 'AskById', id: id ?? '' }]);
       if (volume.status?.builtAt !== undefined)
         return stalled(
           'VolumeLost',
