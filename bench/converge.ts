@@ -17,7 +17,7 @@ export interface Converged {
 }
 
 const LONGEST_MS = 20 * 60_000;
-const SHARED = /GET \/v2\.1\/servers\/detail|keystone|glance|neutron|flavors|versions|GET \/v2\.1$|GET \/$|limits/;
+const SHARED = /GET \/v2\.1\/servers\/detail|keystone|glance|neutron GET|flavors|versions|GET \/v2\.1$|GET \/$|limits/;
 
 /** Declares all machines by one SQL statement, as a person may, and waits until each was Ready once. */
 export async function converge(world: World, writesPerSecond: number): Promise<Converged> {

@@ -4,6 +4,7 @@ import type { Environment } from '../environment.js';
 import { Batch } from './batch.js';
 import { Catalog } from './catalog.js';
 import type { CloudDriver, CloudKeyPair, Named } from './driver.js';
+import { isCloudError } from './errors.js';
 import { type ListListener, ListObserver, type ListOptions } from './list-observer.js';
 import type {
   CreatePortRequest,
@@ -56,6 +57,8 @@ export class Connection {
   readonly projects: SharedList<Named>;
   /** Keys and uids of resources whose server is asked for, and may not be in the observation yet. */
   readonly #reserved = new Map<string, string>();
+  /** By uid of the resource: when ports were last asked for of which nobody knows whether they were made. */
+  readonly #unsurePorts = new Map<string, Date>();
   readonly #newPorts: Batch<CreatePortRequest, Port>;
   readonly #newGroups: Batch<CreateSecurityGroupRequest, SecurityGroup>;
   readonly #newRules: Batch<NewRule, SecurityGroupRule>;
@@ -66,7 +69,7 @@ export class Connection {
   constructor(
     readonly driver: CloudDriver,
     settings: ConnectionSettings,
-    environment: Environment,
+    private readonly environment: Environment,
     log: Logger,
     listener: ConnectionListener,
   ) {
@@ -77,7 +80,13 @@ export class Connection {
     this.volumes = new ListObserver(volumesOf(driver), settings, environment, log, listener.volumes);
     this.#newPorts = new Batch((requests) => driver.createPorts(requests), MOST_AT_ONCE, FLIGHTS);
     this.#newGroups = new Batch((requests) => driver.createSecurityGroups(requests), MOST_AT_ONCE, FLIGHTS);
-    this.#newRules = new Batch((rules) => driver.createSecurityGroupRules(rules), MOST_AT_ONCE, FLIGHTS);
+    // neutron takes the rules of one group in a call.
+    this.#newRules = new Batch(
+      (rules) => driver.createSecurityGroupRules(rules),
+      MOST_AT_ONCE,
+      FLIGHTS,
+      ({ inGroup }) => inGroup,
+    );
     this.volumeTypes = new SharedList(() => driver.listVolumeTypes(), environment);
     this.catalog = new Catalog(driver, environment);
     this.keyPairs = new SharedList(() => driver.listKeyPairs(), environment);
@@ -102,9 +111,23 @@ export class Connection {
 
   /** Makes a port, in one call with others that are asked for meanwhile, and knows of it. @throws CloudError as the driver does. */
   async createPort(request: CreatePortRequest): Promise<Port> {
-    const port = await this.#newPorts.ask(request);
-    this.ports.note(port);
-    return port;
+    try {
+      const port = await this.#newPorts.ask(request);
+      this.ports.note(port);
+      return port;
+    } catch (error) {
+      if (isCloudError(error, 'UnknownOutcome')) this.#unsurePorts.set(request.owner.key, this.environment.now());
+      throw error;
+    }
+  }
+
+  /** Since when it is not known which ports a resource has: until a list that begins then or later. Undefined: it is known. */
+  portsUnsureSince(uid: string): Date | undefined {
+    const since = this.#unsurePorts.get(uid);
+    const { completeAt } = this.ports.health;
+    if (since === undefined || completeAt === undefined || completeAt < since) return since;
+    this.#unsurePorts.delete(uid);
+    return undefined;
   }
 
   /** Makes a security group, as {@link createPort} does a port. */
@@ -172,8 +195,13 @@ function portsOf(driver: CloudDriver): ListOptions<Port> {
       ...(owner ? [`owner/${owner.installation}/${owner.key}`] : []),
       ...groupIds.map((id) => `group/${id}`),
     ],
-    same: (a, b) => isDeepStrictEqual({ ...a, groupIds: a.groupIds.toSorted() }, { ...b, groupIds: b.groupIds.toSorted() }),
+    same: (a, b) => isDeepStrictEqual(withoutOrder(a), withoutOrder(b)),
   };
+}
+
+/** The revision moves with what nobody here looks at, too. */
+function withoutOrder({ revision: _revision, groupIds, ...port }: Port): unknown {
+  return { ...port, groupIds: groupIds.toSorted() };
 }
 
 function groupsOf(driver: CloudDriver): ListOptions<SecurityGroup> {

@@ -137,7 +137,8 @@ export interface CloudDriver extends NetworkDriver, VolumeDriver {
   /**
    * Asks for a server. MUST carry the owner tag in the same request; MUST be one call with an effect, and the last one that can fail.
    * The answer need not be complete: id, name, owner and state Building are. A refusal (Invalid, Quota, ...) means that nothing was made.
-   * With a port that another server has: Conflict.
+   * With a port that another server has: Conflict. While that one has only just been asked for, both MAY be accepted: then one ends in
+   * Error, and the port may end with neither (seen on OpenStack), so look at it once more.
    */
   createServer(request: CreateServerRequest, owner: OwnerTag, signal?: AbortSignal): Promise<Server>;
   /** Asks for its deletion. NotFound is success. */

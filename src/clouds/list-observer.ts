@@ -42,8 +42,9 @@ const LONGEST_SLEEP_MS = 3_600_000;
  * lists them: each look is one walk over all pages.
  *
  * A look comes every `intervalMs` while any key is moving, five times as rarely while any is watching, and every ten `auditIntervalMs`
- * otherwise; never so often that more than a tenth of the time goes into it, and none at all before anybody needs one. Each look holds for the time at which it began: what was noted
- * later than that is kept. One that fails changes nothing and is tried again.
+ * otherwise; never so often that more than a tenth of the time goes into it (a complete list that somebody waits for comes sooner), and
+ * none at all before anybody needs one. Each look holds for the time at which it began: what was noted since is kept. One that fails
+ * changes nothing and is tried again.
  */
 export class ListObserver<Item extends { readonly id: string }> {
   readonly #entries = new Map<string, { readonly item: Item; readonly asOf: Date }>();
@@ -215,12 +216,14 @@ export class ListObserver<Item extends { readonly id: string }> {
   #replaceAll(items: readonly Item[], began: Date): { previous: Item | undefined; current: Item | undefined }[] {
     const changes: { previous: Item | undefined; current: Item | undefined }[] = [];
     for (const item of items) {
-      const previous = this.#entries.get(item.id)?.item;
-      if (this.#put(item, began)) changes.push({ previous, current: item });
+      const known = this.#entries.get(item.id);
+      if (known && known.asOf >= began) continue;
+      if (this.#put(item, began)) changes.push({ previous: known?.item, current: item });
     }
     const listed = new Set(items.map(({ id }) => id));
     for (const [id, { item, asOf }] of this.#entries) {
-      if (listed.has(id) || asOf > began) continue;
+      // Noted in the millisecond in which the list began, it may have come too late for it.
+      if (listed.has(id) || asOf >= began) continue;
       this.#drop(id);
       this.#gone.set(id, began);
       changes.push({ previous: item, current: undefined });
@@ -235,7 +238,7 @@ export class ListObserver<Item extends { readonly id: string }> {
   #put(item: Item, asOf: Date): boolean {
     const known = this.#entries.get(item.id);
     const gone = this.#gone.get(item.id);
-    if ((known && known.asOf > asOf) || (gone && gone >= asOf)) return false;
+    if (gone && gone >= asOf) return false;
     this.#gone.delete(item.id);
     const news = !known || !this.options.same(known.item, item);
     if (news) {
@@ -243,7 +246,7 @@ export class ListObserver<Item extends { readonly id: string }> {
       for (const value of this.options.index?.(item) ?? [])
         this.#index.set(value, (this.#index.get(value) ?? new Set()).add(item.id));
     }
-    this.#entries.set(item.id, { item: known && !news ? known.item : item, asOf });
+    this.#entries.set(item.id, { item, asOf });
     return news;
   }
 

@@ -134,6 +134,8 @@ export const virtualMachineStatusSchema = z.strictObject({
         id: z.string().max(255).describe("The port's id in the cloud."),
         network: z.string().max(255).describe("The network's id."),
         address: z.string().max(64).optional(),
+        /** When it was known to be there: a list of ports that began later shows it, or it is gone. */
+        at: time.optional(),
       }),
     )
     .max(16)

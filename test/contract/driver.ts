@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { CloudDriver, CreateServerRequest, OwnerTag, Server, ServerState } from '../../src/clouds/driver.js';
-import { CloudError, type CloudErrorCode, isCloudError } from '../../src/clouds/errors.js';
+import { CloudError, type CloudErrorCode } from '../../src/clouds/errors.js';
+import { DEADLINE_MS, failureOf, until } from './waiting.js';
 
 /** A cloud with a driver on it, for {@link driverContract}. */
 export interface DriverUnderTest {
@@ -16,10 +17,6 @@ export interface DriverUnderTest {
   readonly installation: string;
   close(): Promise<void>;
 }
-
-/** Long enough for a real cloud under load; nothing waits for it to pass. */
-const DEADLINE_MS = 90_000;
-const POLL_MS = 200;
 
 /** Every MUST of src/clouds/driver.ts, asked of a driver on a cloud. */
 export function driverContract(name: string, setup: () => Promise<DriverUnderTest>): void {
@@ -400,25 +397,3 @@ const conflict: { code: CloudErrorCode } = { code: 'Conflict' };
 
 /** An ed25519 key of nobody. */
 const PUBLIC_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKb0Y6XvI0s0pN2m8m7mJ0dQm0o3eW8q4o3m8Q2x9yZB contract';
-
-/** What a call failed with. Anything but a CloudError breaks the contract, and so fails the test. */
-async function failureOf(call: Promise<unknown>): Promise<CloudError | undefined> {
-  try {
-    await call;
-    return undefined;
-  } catch (error) {
-    if (isCloudError(error)) return error;
-    throw error;
-  }
-}
-
-/** Asks again and again until there is an answer. */
-async function until<T>(what: string, probe: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + DEADLINE_MS;
-  for (;;) {
-    const answer = await probe();
-    if (answer !== undefined) return answer;
-    if (Date.now() > deadline) throw new Error(`not within ${DEADLINE_MS} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-}

@@ -233,8 +233,8 @@ export class FakeDriver extends WithoutServices implements CloudDriver {
     return this.#effect('create ports', () => this.cloud.network.createPorts(requests));
   }
 
-  override async setPortGroups(id: string, groupIds: readonly string[]): Promise<Port> {
-    return this.#effect('set the groups of a port', () => this.cloud.network.setPortGroups(id, groupIds));
+  override async setPortGroups({ id, revision }: Pick<Port, 'id' | 'revision'>, groupIds: readonly string[]): Promise<Port> {
+    return this.#effect('set the groups of a port', () => this.cloud.network.setPortGroups(id, groupIds, revision));
   }
 
   override async disownPort(id: string): Promise<void> {

@@ -11,6 +11,7 @@ import { VirtualEnvironment, VirtualProcess } from '../support/virtual-environme
 import { ApiServer } from './api-server.js';
 import { FakeCloud, type FakeServer } from './fake-cloud.js';
 import { CALM, type CloudWeather, FakeDriver } from './fake-driver.js';
+import type { FakePort } from './fake-network.js';
 
 /** LOG_LEVEL=debug LOG_FILE=/tmp/seed.json with SEED=n shows what a seed's controllers did. */
 const LOG = pino({ level: process.env.LOG_LEVEL ?? 'silent' }, pino.destination({ dest: process.env.LOG_FILE ?? 1, sync: true }));
@@ -48,6 +49,8 @@ export class World {
   protected readonly apiServer: ApiServer | undefined;
   readonly #controllers: Running[] = [];
   readonly #specs = new Map<string, VirtualMachineSpec>();
+  /** The address that a record's server has had from the first, by the record's uid. */
+  readonly #addresses = new Map<string, string>();
   #weather: CloudWeather = CALM;
   #killing = 0;
 
@@ -60,6 +63,7 @@ export class World {
     this.apiServer = plane === 'kubernetes' ? new ApiServer(this.world, () => this.storm) : undefined;
     this.store = this.apiServer?.store ?? new MemoryStore(this.world, 200);
     this.cloud = new FakeCloud(this.world);
+    this.cloud.network.onEffect = () => this.#watchPorts();
   }
 
   /** Lives through the seed. @returns what was violated. */
@@ -235,6 +239,7 @@ export class World {
       flavor: 'tiny',
       metadata: { role: 'web' },
       onChange: 'Replace',
+      ...(this.world.random() < 0.5 ? { networks: [{ name: 'net' }] } : {}),
     };
     this.#specs.set(name, spec);
     await this.store.create({
@@ -263,6 +268,8 @@ export class World {
       { flavor: 'small' },
       { image: 'debian' },
       { hostname: `host-${this.world.below(100)}` },
+      { networks: [{ name: 'net' }] },
+      { networks: 'none' },
     ];
     const next = { ...spec, ...edits[this.world.below(edits.length)] };
     this.#specs.set(name, next);
@@ -299,8 +306,43 @@ export class World {
         this.cloud.change(victim.id, (server) => {
           server.tags = ['theirs'];
         }),
+      () => this.#meddleWithPort(victim),
+      () => this.#meddleWithPort(victim),
     ];
     acts[this.world.below(acts.length)]?.();
+  }
+
+  #meddleWithPort({ id }: FakeServer): void {
+    const { network } = this.cloud;
+    const [port] = network.portsOf(id);
+    if (!port) return;
+    if (this.world.random() < 0.5) network.detachPort(port.id);
+    else {
+      this.#addresses.delete(port.owner?.key ?? '');
+      network.deletePort(port.id);
+    }
+  }
+
+  /** Never two servers with ports of one record; and the address is the same from the first server to the last. */
+  #watchPorts(): void {
+    const bound = new Map<string, FakePort>();
+    for (const port of this.cloud.network.ports.values()) {
+      const uid = port.owner?.key;
+      if (uid === undefined || port.serverId === undefined) continue;
+      const other = bound.get(uid);
+      if (other && other.serverId !== port.serverId)
+        this.#violated(`record ${uid} has ports on ${other.serverId} and on ${port.serverId}`);
+      bound.set(uid, port);
+      const [address = ''] = port.addresses;
+      const first = this.#addresses.get(uid);
+      if (first !== undefined && first !== address)
+        this.#violated(`the address of record ${uid} was ${first}, and is ${address}`);
+      this.#addresses.set(uid, address);
+    }
+  }
+
+  #violated(what: string): void {
+    this.cloud.violations.push(`at ${this.world.now().toISOString()}: ${what}`);
   }
 
   /** All that is not as declared, in words. */
@@ -312,6 +354,8 @@ export class World {
     const uids = new Set(records.map(({ metadata }) => metadata.uid));
     const unowned = this.cloud.alive().filter(({ owner }) => owner && !uids.has(owner.uid));
     problems.push(...unowned.map(({ id }) => `${id} is ours and no record has it`));
+    const idle = [...this.cloud.network.ports.values()].filter(({ owner, serverId }) => owner && serverId === undefined);
+    problems.push(...idle.map(({ id, owner }) => `${id}, of record ${owner?.key}, is on no server`));
     return problems;
   }
 
@@ -325,6 +369,11 @@ export class World {
     const ready = vm.status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True';
     if (vm.status?.id !== server.id || !ready) return [`${name} is not Ready with ${server.id}: ${said(vm)}`];
     if (vm.status.observedGeneration !== vm.metadata.generation) return [`${name}: the last change was not seen`];
+    const ports = this.cloud.network.portsOf(server.id);
+    const wanted = Array.isArray(vm.spec.networks) ? vm.spec.networks.length : 0;
+    const own = ports.filter(({ owner }) => owner?.key === vm.metadata.uid).map(({ id }) => id);
+    if (own.length !== wanted || JSON.stringify(own) !== JSON.stringify((vm.status.ports ?? []).map(({ id }) => id)))
+      return [`${name}: ${server.id} has ports ${ports.map(({ id }) => id)}, of its own ${own}: ${said(vm)}`];
     return differences(vm, server).map((field) => `${name}: ${field} of ${server.id} is not as declared`);
   }
 }

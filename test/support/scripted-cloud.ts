@@ -14,6 +14,7 @@ import type {
 } from '../../src/clouds/driver.js';
 import { CloudError, type CloudErrorDetails } from '../../src/clouds/errors.js';
 import type { Environment } from '../../src/environment.js';
+import { ScriptedPorts } from './scripted-ports.js';
 import { ScriptedVolumes } from './scripted-volumes.js';
 import { WithoutServices } from './without-services.js';
 
@@ -48,6 +49,7 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
   quota: Quota = { instances: 10, instancesUsed: 1, cores: 20, coresUsed: 1, ramMiB: 51_200, ramUsedMiB: 512 };
   closed = false;
   readonly volumes: ScriptedVolumes;
+  readonly ports = new ScriptedPorts((...call) => this.#call(...call));
   /** Is told of every call as it arrives. */
   onCall: (call: string) => void = () => undefined;
   /** As drivers report calls: for whoever counts them. */
@@ -85,6 +87,7 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
   /** Takes a server away at once: somebody deleted it and it is gone. */
   remove(id: string): void {
     this.volumes.release(id);
+    this.ports.release(id);
     this.#servers.delete(id);
     this.#changedAt.set(id, ++this.#changes);
   }
@@ -147,9 +150,12 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
   createServer(request: CreateServerRequest, owner: OwnerTag): Promise<Server> {
     this.requests.push(request);
     return this.#call('createServer', request.name, () => {
-      const { name, imageId, flavorId, keyName, metadata, tags } = request;
+      const { name, imageId, flavorId, keyName, networks, metadata, tags } = request;
       const key = keyName === undefined ? {} : { keyName };
-      return this.put(`s${++this.#made}`, { name, state: 'Building', owner, imageId, flavorId, metadata, tags, ...key });
+      const id = `s${this.#made + 1}`;
+      if (typeof networks === 'object' && 'portIds' in networks) this.ports.bind(id, networks.portIds);
+      this.#made += 1;
+      return this.put(id, { name, state: 'Building', owner, imageId, flavorId, metadata, tags, ...key });
     });
   }
 
@@ -208,6 +214,12 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
     });
   }
 
+  override listPorts = (...given: Parameters<ScriptedPorts['listPorts']>) => this.ports.listPorts(...given);
+  override createPorts = (...given: Parameters<ScriptedPorts['createPorts']>) => this.ports.createPorts(...given);
+  override setPortGroups = (...given: Parameters<ScriptedPorts['setPortGroups']>) => this.ports.setPortGroups(...given);
+  override disownPort = (...given: Parameters<ScriptedPorts['disownPort']>) => this.ports.disownPort(...given);
+  override deletePort = (...given: Parameters<ScriptedPorts['deletePort']>) => this.ports.deletePort(...given);
+  override attachPort = (...given: Parameters<ScriptedPorts['attachPort']>) => this.ports.attachPort(...given);
   override listVolumes = (...given: Parameters<ScriptedVolumes['listVolumes']>) => this.volumes.listVolumes(...given);
   override findVolumesByName = (...given: Parameters<ScriptedVolumes['findVolumesByName']>) =>
     this.volumes.findVolumesByName(...given);

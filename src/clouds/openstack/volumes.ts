@@ -140,7 +140,7 @@ export class Volumes {
     await this.#cinder.require('detachVolume');
     const path = `${attachmentsPath(serverId)}/${encodeURIComponent(volumeId)}`;
     const detaching = this.#nova.call({ operation: 'detachVolume', method: 'DELETE', path, effect: true, signal });
-    await this.#unlessDone(detaching, volumeId, (volume) => volume === undefined || volume.state === 'Detaching', signal);
+    await this.#unlessDone(detaching, volumeId, (volume) => volume === undefined || isFree(volume), signal);
   }
 
   async types(signal?: AbortSignal): Promise<readonly Named[]> {
@@ -177,6 +177,11 @@ export class Volumes {
 
 function isOn(volume: CloudVolume, serverId: string): boolean {
   return volume.attachments.some((attachment) => attachment.serverId === serverId);
+}
+
+/** No server has it, or only just. */
+function isFree(volume: CloudVolume): boolean {
+  return volume.state === 'Detaching' || volume.state === 'Available';
 }
 
 function volumePath(id: string): string {

@@ -55,11 +55,11 @@ export function keystone(state: State): Service<Call> {
       'GET /v3': (call) => ({ status: 200, json: { version: version(call) } }),
       'POST /v3/auth/tokens': (call) => {
         const token = logIn(state, call);
-        return { status: 201, json: { token: show(token, call) }, headers: { 'x-subject-token': token.id } };
+        return { status: 201, json: { token: show(token, state, call) }, headers: { 'x-subject-token': token.id } };
       },
       'GET /v3/auth/tokens': (call) => {
         const token = subject(state, call);
-        return { status: 200, json: { token: show(token, call) }, headers: { 'x-subject-token': token.id } };
+        return { status: 200, json: { token: show(token, state, call) }, headers: { 'x-subject-token': token.id } };
       },
       'DELETE /v3/auth/tokens': (call) => {
         state.removeToken(subject(state, call).id);
@@ -67,7 +67,10 @@ export function keystone(state: State): Service<Call> {
       },
       'GET /v3/auth/catalog': (call) => {
         const token = own(state, call);
-        return { status: 200, json: { catalog: catalog(call.origin, token.projectId ?? ''), links: { self: url(call) } } };
+        return {
+          status: 200,
+          json: { catalog: catalog(call.origin, token.projectId ?? '', state.knobs), links: { self: url(call) } },
+        };
       },
       'GET /v3/auth/projects': (call) => listProjects(call, userOf(own(state, call)).projects),
       'GET /v3/users/:id/projects': (call) => {
@@ -181,7 +184,7 @@ function forbidden(action: string): Refusal {
   return new Refusal(403, `You are not authorized to perform the requested action: identity:${action}.`);
 }
 
-function show(token: TokenRecord, call: Call): object {
+function show(token: TokenRecord, { knobs }: State, call: Call): object {
   const user = userOf(token);
   const project = PROJECTS.find(({ id }) => id === token.projectId);
   return {
@@ -194,7 +197,7 @@ function show(token: TokenRecord, call: Call): object {
       project: { domain: DOMAIN, id: project.id, name: project.name },
       is_domain: false,
       roles: user.roles.map((name) => ({ id: Buffer.from(name.padEnd(16, '.')).toString('hex'), name })),
-      catalog: catalog(call.origin, project.id),
+      catalog: catalog(call.origin, project.id, knobs),
     }),
   };
 }

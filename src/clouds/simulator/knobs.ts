@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 const milliseconds = z.number().min(0).max(86_400_000);
 const rate = z.number().min(0).max(1);
+const service = z.int().min(0).max(1).default(1);
 
 /** What can be turned on the simulated cloud, with its defaults. All are numbers; times are milliseconds, rates parts of 1. */
 export const knobsSchema = z.strictObject({
@@ -27,6 +28,10 @@ export const knobsSchema = z.strictObject({
     .describe('The part of pages that are a server short and have no link to the next while servers are built. 0 to 1.'),
   tokenTtl: milliseconds.min(1000).default(3_600_000).describe('How long a token is valid. Milliseconds.'),
   quotaInstances: z.int().min(-1).max(1_000_000).default(-1).describe('The most servers in a project. -1: no limit.'),
+  networkService: service.describe(
+    '1: the catalog names Neutron. 0: a cloud without it. A login that is there already keeps it.',
+  ),
+  volumeService: service.describe('1: the catalog names Cinder. 0: a cloud without it. A login that is there already keeps it.'),
   seed: z.int().min(0).default(0).describe('Makes chance repeatable. 0: another run, another chance.'),
 });
 

@@ -4,7 +4,7 @@ import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Logger } from 'pino';
 import { ZodError, z } from 'zod';
 import type { Environment } from '../../environment.js';
-import { cinder } from './cinder.js';
+import { cinder } from './cinder/cinder.js';
 import { glance } from './glance.js';
 import { html } from './http/replies.js';
 import { route } from './http/service.js';
@@ -13,7 +13,7 @@ import { keystone } from './keystone.js';
 import { KNOB_HELP, type Knobs, turn } from './knobs.js';
 import { State } from './model/state.js';
 import { restore } from './model/time.js';
-import { neutron } from './neutron.js';
+import { neutron } from './neutron/neutron.js';
 import { nova } from './nova/nova.js';
 import { Saver, type SimulatorPersistence } from './persistence.js';
 

@@ -1,6 +1,6 @@
 import type { Server } from '../../clouds/driver.js';
 
-/** What may become of servers that bear our tag while no record does. */
+/** What may become of servers and ports that bear our tag while no record has them. */
 export interface OrphanPolicy {
   readonly policy: 'Delete' | 'Report';
   readonly graceMs: number;
@@ -29,17 +29,18 @@ const HOUR_MS = 3_600_000;
 /**
  * Which orphans are to be deleted after a complete observation. Pure.
  *
- * A server is an orphan while it bears this installation's tag and no record has its uid. It is deleted only when it was one in three
+ * A server is an orphan while it bears this installation's tag and no record has its uid; a port, while no server has it besides, or its
+ * record has a server and names other ports. It is deleted only when it was one in three
  * complete observations in a row and for the grace period, so that a store that was restored, or lost for a while, costs nothing.
  *
  * @param orphans the orphans of that observation; the caller has checked them against a whole list of the records, made after it.
  */
-export function planOrphans(
+export function planOrphans<Orphan extends { readonly id: string; readonly state?: Server['state'] }>(
   memory: OrphanMemory,
-  orphans: readonly Server[],
+  orphans: readonly Orphan[],
   policy: OrphanPolicy,
   now: Date,
-): { readonly memory: OrphanMemory; readonly doomed: readonly Server[] } {
+): { readonly memory: OrphanMemory; readonly doomed: readonly Orphan[] } {
   const sightings = new Map(
     orphans.map(({ id }) => {
       const before = memory.sightings.get(id);

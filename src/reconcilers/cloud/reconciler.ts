@@ -3,6 +3,7 @@ import { CisternError } from '../../cistern/errors.js';
 import type { Connection } from '../../clouds/connection.js';
 import type { Quota, Server } from '../../clouds/driver.js';
 import { CloudError } from '../../clouds/errors.js';
+import type { Port } from '../../clouds/network-driver.js';
 import type { Recorder } from '../../controllers/events.js';
 import { hasFinalizer, withFinalizer, withoutFinalizer } from '../../controllers/finalizer.js';
 import type { Outcome, Reconciler } from '../../controllers/reconciler.js';
@@ -18,16 +19,18 @@ import {
 import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
 import { secretValues } from '../../resources/core.js';
 import { milliseconds } from '../../resources/duration.js';
-import type { Resource, ResourceKey } from '../../resources/metadata.js';
+import { fieldOf } from '../../resources/field-of.js';
+import { formatKey, keyOf, type Resource, type ResourceKey } from '../../resources/metadata.js';
 import { sameJson } from '../../resources/same-json.js';
 import { validate } from '../../resources/validate.js';
+import { listAll } from '../../store/list-all.js';
 import type { Store } from '../../store/store.js';
 import { invalidSpec } from '../invalid-spec.js';
 import type { Inventories } from '../inventory/inventories.js';
 import { type InventoryObservation, reportInventory } from '../inventory/report.js';
 import type { Records } from '../records.js';
 import type { CloudConnections } from './connections.js';
-import { type OrphanMemory, planOrphans } from './orphans.js';
+import { type OrphanMemory, type OrphanPolicy, planOrphans } from './orphans.js';
 import { type CloudObservation, reportCloud } from './plan.js';
 
 /** Kept on a Cloud while a resource names it: without it, servers could not be deleted any more. */
@@ -53,7 +56,12 @@ interface Memory {
   orphans: OrphanMemory;
   /** The last complete observation that orphans were looked for in. */
   scanned?: Date;
+  ports: OrphanMemory['sightings'];
+  /** The last complete list of ports that orphans were looked for in. */
+  portsScanned?: Date;
 }
+
+const NO_ORPHANS: Pick<Memory, 'orphans' | 'ports'> = { orphans: { sightings: new Map(), deletions: [] }, ports: new Map() };
 
 /** Connects clouds as they are declared, says how they are, and deletes orphans. Woken by each complete observation. */
 export class CloudReconciler implements Reconciler {
@@ -90,10 +98,11 @@ export class CloudReconciler implements Reconciler {
       const { message } = connection;
       return this.#report(held, reportCloud({ kind: 'unconnected', reason: 'CredentialsInvalid', message }), inventory);
     }
-    const memory = this.#memory.get(key.name) ?? { orphans: { sightings: new Map(), deletions: [] } };
+    const memory = this.#memory.get(key.name) ?? { ...NO_ORPHANS };
     this.#memory.set(key.name, memory);
     await this.#collectOrphans(held, spec.data, connection, memory, signal);
     const observation = await this.#observe(key.name, spec.data, connection, memory, signal);
+    await this.#collectPorts(held, spec.data, connection, memory, signal);
     return this.#report(held, reportCloud(observation), inventory);
   }
 
@@ -179,13 +188,9 @@ export class CloudReconciler implements Reconciler {
     if (!completeAt || spec.paused || memory.scanned?.getTime() === completeAt.getTime()) return;
     memory.scanned = completeAt;
     const candidates = [...observer.servers()].filter((server) => this.#isUnowned(server));
-    const orphans = candidates.length === 0 ? [] : await this.#withoutRecord(candidates);
-    const policy = {
-      policy: spec.orphans?.policy ?? 'Delete',
-      graceMs: milliseconds(spec.orphans?.gracePeriod ?? '10m'),
-      perHour: spec.orphans?.perHour ?? 20,
-    } as const;
-    const planned = planOrphans(memory.orphans, orphans, policy, this.tools.environment.now());
+    const records = candidates.length === 0 ? new Map<string, Resource>() : await this.#recordsByUid();
+    const orphans = candidates.filter(({ owner }) => owner && !records.has(owner.uid));
+    const planned = planOrphans(memory.orphans, orphans, policyOf(spec), this.tools.environment.now());
     memory.orphans = planned.memory;
     for (const { id, name } of planned.doomed) {
       this.tools.events.record(cloud, {
@@ -198,24 +203,58 @@ export class CloudReconciler implements Reconciler {
     }
   }
 
+  /** As with servers, and under the same cap. While nobody has ports there, they are looked at now and then only. */
+  async #collectPorts(
+    cloud: Resource,
+    spec: CloudSpec,
+    { ports, driver }: Connection,
+    memory: Memory,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { completeAt } = ports.health;
+    const seen = completeAt?.getTime() === memory.portsScanned?.getTime();
+    if (!completeAt || (seen && memory.ports.size > 0)) ports.wantComplete(formatKey(keyOf(cloud)), this.tools.environment.now());
+    if (!completeAt || seen || spec.paused) return;
+    memory.portsScanned = completeAt;
+    const candidates = [...ports.items()].filter((port) =>
+      this.#isLeftOver(port, (uid) => this.tools.records.virtualMachineWithUid(uid)),
+    );
+    const records = candidates.length === 0 ? new Map<string, Resource>() : await this.#recordsByUid();
+    const orphans = candidates.filter((port) => this.#isLeftOver(port, (uid) => records.get(uid)));
+    const { deletions } = memory.orphans;
+    const planned = planOrphans({ sightings: memory.ports, deletions }, orphans, policyOf(spec), this.tools.environment.now());
+    memory.ports = planned.memory.sightings;
+    memory.orphans = { ...memory.orphans, deletions: planned.memory.deletions };
+    for (const { id, addresses } of planned.doomed) {
+      this.tools.events.record(cloud, {
+        type: 'Warning',
+        reason: 'DeletingOrphan',
+        message: `deleting port ${id} (${addresses.join(', ')}): it bears our owner tag, and no record and no server has it`,
+        action: 'Delete',
+      });
+      await driver.deletePort(id, signal);
+      ports.noteGone(id);
+    }
+  }
+
+  /** True for a port of ours that no server has, and no record either: one without a server may yet take it. */
+  #isLeftOver({ id, owner, serverId }: Port, recordOf: (uid: string) => Resource | undefined): boolean {
+    if (owner?.installation !== this.tools.installation || serverId !== undefined) return false;
+    const record = recordOf(owner.key);
+    if (!record) return true;
+    const named = fieldOf(record.status, 'ports');
+    if (Array.isArray(named) && named.some((one) => fieldOf(one, 'id') === id)) return false;
+    return fieldOf(record.status, 'id') !== undefined;
+  }
+
   #isUnowned({ owner }: Server): boolean {
     return owner?.installation === this.tools.installation && !this.tools.records.virtualMachineWithUid(owner.uid);
   }
 
-  /** Those of the candidates that no record has, by a whole list of the records that is younger than the observation. */
-  async #withoutRecord(candidates: readonly Server[]): Promise<Server[]> {
-    const uids = new Set<string>();
-    let next: string | undefined;
-    do {
-      const page = await this.tools.store.list(
-        'VirtualMachine',
-        {},
-        next === undefined ? { limit: 1000 } : { limit: 1000, continue: next },
-      );
-      for (const { metadata } of page.items) uids.add(metadata.uid);
-      next = page.continue;
-    } while (next !== undefined);
-    return candidates.filter(({ owner }) => owner && !uids.has(owner.uid));
+  /** All records, as they stand in the store now: younger than what was observed before. */
+  async #recordsByUid(): Promise<ReadonlyMap<string, Resource>> {
+    const records = await listAll(this.tools.store, 'VirtualMachine');
+    return new Map(records.map((record) => [record.metadata.uid, record]));
   }
 
   /** A Cloud is held from the start: it is what deletions go through. */
@@ -259,4 +298,12 @@ export class CloudReconciler implements Reconciler {
     if (!sameJson(status, before.data ?? {})) await this.tools.records.updateStatus({ ...cloud, status });
     return { kind: 'settled' };
   }
+}
+
+function policyOf({ orphans }: CloudSpec): OrphanPolicy {
+  return {
+    policy: orphans?.policy ?? 'Delete',
+    graceMs: milliseconds(orphans?.gracePeriod ?? '10m'),
+    perHour: orphans?.perHour ?? 20,
+  };
 }

@@ -7,9 +7,10 @@ import { type Secret, secretValues } from '../../resources/core.js';
 import type { Resource } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { cloudProblem } from '../cloud/problem.js';
+import type { GroupsAtCreation } from '../firewall/firewall.js';
 import type { Owner } from '../records.js';
 import { type Assignee, isAcknowledged } from './assignee.js';
-import type { Bound, CloudFacts, Observation, Resolved, UserData } from './observation.js';
+import type { Bound, CloudFacts, Observation, PortFact, PortsView, Resolved, UserData } from './observation.js';
 import { formerOwner } from './owner.js';
 import { serverName } from './verdict.js';
 
@@ -37,6 +38,8 @@ export interface Surroundings {
   assignment(name: string): Pick<Assignment, 'metadata' | 'spec' | 'status'> | undefined;
   /** Whether a record of that uid is here. */
   hasRecord(uid: string): boolean;
+  /** The security groups that its ports are to have. */
+  groups(vm: VirtualMachine, connection: Connection): GroupsAtCreation;
 }
 
 /** The Cloud as far as a plan must know it. `cloud` is the resource of the name that the spec gives, as last seen. */
@@ -73,17 +76,22 @@ export function gather(
   const observer = connection?.observer;
   const adoptable = vm.spec.adopt && observer ? [...observer.servers()].filter((server) => matches(server, vm)) : [];
   const former = formerOf(vm, around);
+  const bound = boundOf(vm, connection);
+  const ports = portsOf(vm, connection, around.installation);
+  const making = bound.kind !== 'present' || ports.known.length < (vm.status?.ports?.length ?? 0);
   const id = vm.status?.id ?? (adoptable.length === 1 ? adoptable[0]?.id : undefined);
   return {
     cloud,
     installation: around.installation,
-    bound: boundOf(vm, connection),
+    bound,
     former,
     owned: ownedOf(vm, observer, around.installation, former),
     adoptable,
     claimedBy: id === undefined ? undefined : claimant(vm, around.othersBoundTo(id)),
     userData: userDataOf(vm, around),
     assignee: assigneeOf(vm, around),
+    ports,
+    groups: connection && making ? around.groups(vm, connection) : { kind: 'unneeded' },
     resolved: findings.resolved,
     held: findings.held,
     askedById: findings.askedById ?? false,
@@ -149,6 +157,30 @@ function boundOf(vm: VirtualMachine, connection: Connection | undefined): Bound 
   const sighting = connection.observer.sighting(id);
   if (sighting) return { kind: 'present', ...sighting };
   return connection.observer.isGone(id) ? { kind: 'gone' } : { kind: 'unseen' };
+}
+
+function portsOf(vm: VirtualMachine, connection: Connection | undefined, installation: string): PortsView {
+  const named = (vm.status?.ports ?? []).map(({ id }) => id);
+  if (!connection) return { completeAt: undefined, trouble: undefined, unsureSince: undefined, known: [], gone: [] };
+  const { ports } = connection;
+  const { completeAt, error } = ports.health;
+  const owned = ports.by(`owner/${installation}/${vm.metadata.uid}`).map(({ id }) => id);
+  return {
+    completeAt,
+    trouble: error && { lacking: error.error.code === 'Unsupported', message: error.error.message },
+    unsureSince: connection.portsUnsureSince(vm.metadata.uid),
+    known: [...new Set([...named, ...owned])].flatMap((id) => portFact(id, connection) ?? []),
+    gone: named.filter((id) => ports.isGone(id)),
+  };
+}
+
+function portFact(id: string, { ports, observer }: Connection): PortFact | undefined {
+  const seen = ports.get(id);
+  if (!seen) return undefined;
+  const { item: port, asOf } = seen;
+  if (port.serverId === undefined) return { port, asOf, holder: undefined };
+  const holder = observer.sighting(port.serverId)?.server ?? (observer.isGone(port.serverId) ? 'gone' : 'unknown');
+  return { port, asOf, holder };
 }
 
 /** The record that goes before this one in having a server: the one bound to it, and of two such the older. */

@@ -1,5 +1,7 @@
 import type { Resolution } from '../../clouds/catalog.js';
 import type { OwnerTag, Server } from '../../clouds/driver.js';
+import type { Port } from '../../clouds/network-driver.js';
+import type { GroupsAtCreation } from '../firewall/firewall.js';
 import type { Owner } from '../records.js';
 import type { Assignee } from './assignee.js';
 
@@ -30,6 +32,29 @@ export type Bound =
   | { readonly kind: 'gone' }
   /** Not in the snapshot, which is no proof. */
   | { readonly kind: 'unseen' };
+
+/** A port that is known to be there. */
+export interface PortFact {
+  readonly port: Port;
+  /** It was so then, or later. */
+  readonly asOf: Date;
+  /** The server that has it: undefined if none has, `gone` if that one is gone from the cloud, `unknown` if it was never seen. */
+  readonly holder: Server | 'gone' | 'unknown' | undefined;
+}
+
+/** What is known of the ports of a record. */
+export interface PortsView {
+  /** When the last complete list began; undefined before the first. */
+  readonly completeAt: Date | undefined;
+  /** Why ports cannot be listed at the moment. `lacking`: the cloud has no such service. */
+  readonly trouble: { readonly lacking: boolean; readonly message: string } | undefined;
+  /** Ports were asked for then, and nobody knows whether they were made: a list that begins later tells. */
+  readonly unsureSince: Date | undefined;
+  /** Those that the status names, and those that bear our owner tag for this record. */
+  readonly known: readonly PortFact[];
+  /** Those that the status names and the cloud said are gone. */
+  readonly gone: readonly string[];
+}
 
 /** User data as text ready to send, or why there is none. */
 export type UserData =
@@ -65,6 +90,9 @@ export interface Observation {
   readonly userData: UserData;
   /** Who has the machine, if the assignment that its claim names says so too. */
   readonly assignee: Assignee | undefined;
+  readonly ports: PortsView;
+  /** What its ports are to have, if any are to be made. */
+  readonly groups: GroupsAtCreation;
   /** Undefined: not looked up yet in this reconcile (see the step Resolve). */
   readonly resolved: Resolved | undefined;
   /** The token of the attempt that this very reconcile wrote down and has not sent. */

@@ -11,8 +11,9 @@ import { wantedMetadata } from './assignee.js';
 import { type Findings, resolve } from './gather.js';
 import { type Observation, ownerTag } from './observation.js';
 import { isOwnedBy, withOwnerAnnotation } from './owner.js';
+import { performPortStep } from './ports.js';
 import { clip, rebuildsOf, sameStatus, withBound, withoutRebuild, withoutServer, withRebuilt } from './status.js';
-import type { Step } from './steps.js';
+import type { PortStep, Step } from './steps.js';
 import { FINALIZER, hasFinalizer, networksOf, SEND_WITHIN, serverName } from './verdict.js';
 
 type Rebuild = Extract<Step, { kind: 'Rebuild' }>;
@@ -122,6 +123,12 @@ export class Pass {
         this.findings.askedByName = servers.filter((one) => isOwnedBy(one, owner) || (former && isOwnedBy(one, former)));
         return;
       }
+      case 'KeepPorts':
+      case 'MakePorts':
+      case 'AttachPort':
+      case 'DisownPorts':
+      case 'DeletePorts':
+        return this.#performPorts(connection, step, observation, signal);
       case 'Resolve':
         this.findings.resolved = await resolve(this.#stored, connection);
         return;
@@ -166,12 +173,15 @@ export class Pass {
 
   async #create(connection: Connection, observation: Observation, signal: AbortSignal): Promise<void> {
     const { ledger } = this.#status;
-    const { resolved, userData } = observation;
+    const { resolved, userData, groups } = observation;
     if (!ledger || resolved?.image.kind !== 'found' || resolved.flavor.kind !== 'found' || resolved.networks.kind !== 'found') {
       throw new CloudError('Unavailable', 'a create was planned without a ledger entry or before names were looked up');
     }
     const { metadata, spec } = this.#stored;
     delete this.findings.held;
+    const networks = Array.isArray(resolved.networks.value)
+      ? { portIds: (this.#status.ports ?? []).map(({ id }) => id) }
+      : resolved.networks.value;
     const sending = this.#sendingTime(Date.parse(ledger.at) + connection.settings.settleMs * SEND_WITHIN, signal);
     try {
       const server = await connection.driver.createServer(
@@ -181,7 +191,9 @@ export class Pass {
           flavorId: resolved.flavor.value.id,
           ...(spec.keyName ? { keyName: spec.keyName } : {}),
           ...(userData.kind === 'found' ? { userData: userData.text } : {}),
-          ...(resolved.networks.value === undefined ? {} : { networks: resolved.networks.value }),
+          ...(networks === undefined ? {} : { networks }),
+          // A port has its own from when it was made.
+          ...(networks === undefined && groups.kind === 'ready' ? { groupIds: groups.groupIds } : {}),
           metadata: wantedMetadata(this.#stored, observation.assignee),
           tags: spec.tags ?? [],
         },
@@ -201,6 +213,22 @@ export class Pass {
     } finally {
       sending.done();
     }
+  }
+
+  async #performPorts(connection: Connection, step: PortStep, observation: Observation, signal: AbortSignal): Promise<void> {
+    const { installation } = this;
+    const { environment } = this.tools;
+    // As with the ledger: in the same turn in which the plan saw room.
+    if (step.kind === 'MakePorts' && this.#status.id === undefined)
+      connection.reserve(formatKey(keyOf(this.#stored)), this.#stored.metadata.uid);
+    this.#status = await performPortStep(
+      this.vm,
+      step,
+      { connection, installation, environment, groups: observation.groups },
+      signal,
+    );
+    // Before a create it is written with the ledger, in one.
+    if (step.kind === 'MakePorts' && this.#status.id !== undefined) await this.flush();
   }
 
   /** What is asked for is durable before it is, so that whoever comes after knows that it may still begin. */

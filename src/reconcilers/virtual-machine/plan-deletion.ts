@@ -1,6 +1,7 @@
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Observation } from './observation.js';
 import { isTakenOver } from './owner.js';
+import { planPortsDeletion, planPortsOrphaned } from './plan-ports.js';
 import type { Step } from './steps.js';
 import {
   connecting,
@@ -39,7 +40,8 @@ export function planDeletion(vm: VirtualMachine, observation: Observation): Plan
   const present = [...bounds, ...owned.filter(({ id }) => id !== bounds[0]?.id)];
   if (vm.spec.deletionPolicy === 'Orphan') {
     const disowned = present.filter((server) => isAlive(server) && server.owner).map(({ id }): Step => ({ kind: 'Disown', id }));
-    return steps('Orphaning', [...disowned, { kind: 'RemoveFinalizer' }]);
+    const ports = planPortsOrphaned(vm, observation);
+    return 'steps' in ports ? ports : steps('Orphaning', [...disowned, ...ports, { kind: 'RemoveFinalizer' }]);
   }
   const { id, ledger } = vm.status ?? {};
   // Its answer was lost to the deletion: with the server in the record, the attempt is known to bring no other, and is not waited out.
@@ -60,9 +62,11 @@ export function planDeletion(vm: VirtualMachine, observation: Observation): Plan
  * The record knows of no server: it was killed before its first attempt, or its status was lost, or it comes from elsewhere. A Cloud that
  * cannot be asked does not keep it: what may be there bears our owner tag, and goes as an orphan.
  */
-function planUnknown(vm: VirtualMachine, { cloud, askedByName }: Observation): Plan {
-  if (cloud.kind === 'usable' && !askedByName) return steps('Deleting', [{ kind: 'AskByName', name: serverName(vm) }]);
-  return steps('Deleting', [{ kind: 'RemoveFinalizer' }]);
+function planUnknown(vm: VirtualMachine, observation: Observation): Plan {
+  const { cloud, askedByName } = observation;
+  if (cloud.kind !== 'usable') return steps('Deleting', [{ kind: 'RemoveFinalizer' }]);
+  if (!askedByName) return steps('Deleting', [{ kind: 'AskByName', name: serverName(vm) }]);
+  return planEnd(vm, observation);
 }
 
 /** No server is known; an attempt may still be under way. */
@@ -76,5 +80,11 @@ function planLastLook(vm: VirtualMachine, observation: Observation, cloud: Usabl
     }
     if (!observation.askedByName) return steps('Deleting', [{ kind: 'AskByName', name: ledger.serverName }]);
   }
-  return steps('Deleting', [{ kind: 'RemoveFinalizer' }]);
+  return planEnd(vm, observation);
+}
+
+/** No server is left, and none will come. */
+function planEnd(vm: VirtualMachine, observation: Observation): Plan {
+  const ports = planPortsDeletion(vm, observation);
+  return 'steps' in ports ? ports : steps('Deleting', [...ports, { kind: 'RemoveFinalizer' }]);
 }

@@ -3,6 +3,7 @@ import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { wantedMetadata } from './assignee.js';
 import type { Observation } from './observation.js';
 import { isOwnedBy, isTakenOver, isWatcher } from './owner.js';
+import { confirmation, planPortsPresent } from './plan-ports.js';
 import type { Step } from './steps.js';
 import {
   condition,
@@ -116,6 +117,8 @@ function planStable(vm: VirtualMachine, observation: Observation, server: Server
   }
   const { list, problem } = corrections(vm, observation, server);
   if (list.length > 0) return steps('Correcting', list);
+  const ports = planPortsPresent(vm, observation, server, now);
+  if (ports) return ports;
   if (problem) return stalled('ReferenceNotFound', problem);
   if (replacement.length > 0) {
     const why = vm.spec.adopt
@@ -126,7 +129,9 @@ function planStable(vm: VirtualMachine, observation: Observation, server: Server
     return stalled('ChangeHeld', `${replacement.join('; ')}: this needs another server, and ${why}`);
   }
   const message = `server ${server.id} is ${server.state.toLowerCase()}, as declared`;
-  return { steps: [], act: true, conditions: [condition('Ready', 'True', server.state, message)] };
+  const said = [condition('Ready', 'True', server.state, message)];
+  const portsAfter = confirmation(vm, observation, server, now);
+  return { steps: [], act: true, conditions: said, ...(portsAfter ? { wait: { on: 'a list of ports', portsAfter } } : {}) };
 }
 
 /** A rebuild that is due. It comes before all else: what it waits for must not be handed out, and what else differs may go with it. */

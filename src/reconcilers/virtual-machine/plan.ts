@@ -3,6 +3,7 @@ import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Observation } from './observation.js';
 import { isTakenOver, isWatcher } from './owner.js';
 import { planDeletion } from './plan-deletion.js';
+import { firewallPending, planPorts } from './plan-ports.js';
 import { planPresent } from './plan-present.js';
 import { describeStep, isHarmless, type Step } from './steps.js';
 import {
@@ -128,12 +129,15 @@ function planCreation(vm: VirtualMachine, observation: Observation, cloud: Usabl
       return stalled('ReferenceNotFound', `spec.${field}: ${resolution.message}`, { on: field, until: soon(now) });
   }
   if (userData.kind === 'missing') return stalled('ReferenceNotFound', `spec.userDataFrom: ${userData.message}`);
-  return steps('Creating', creation(vm, observation));
+  const networks = resolved.networks.kind === 'found' ? resolved.networks.value : undefined;
+  if (observation.groups.kind === 'pending' && networks !== 'none') return firewallPending(observation.groups.message, now);
+  const ports = planPorts(vm, observation, networks, now);
+  return 'steps' in ports ? ports : steps('Creating', creation(vm, observation, ports));
 }
 
-function creation(vm: VirtualMachine, observation: Observation): Step[] {
+function creation(vm: VirtualMachine, observation: Observation, ports: readonly Step[] = []): Step[] {
   const attempt: Step = { kind: 'RecordAttempt', attempt: (vm.status?.ledger?.attempt ?? 0) + 1 };
-  return [...holding(vm, observation), attempt, { kind: 'Create', name: serverName(vm) }];
+  return [...holding(vm, observation), ...ports, attempt, { kind: 'Create', name: serverName(vm) }];
 }
 
 function planAdoption(vm: VirtualMachine, observation: Observation, now: Date): Plan {

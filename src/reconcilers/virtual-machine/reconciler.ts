@@ -7,12 +7,14 @@ import type { Environment } from '../../environment.js';
 import { formatKey, keyOf, type Resource, type ResourceKey } from '../../resources/metadata.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { readAssignment } from '../assignment/input.js';
+import type { Firewall } from '../firewall/firewall.js';
 import type { Records } from '../records.js';
 import { cloudFacts, gather, type Surroundings } from './gather.js';
 import { readVirtualMachine, type VirtualMachineInput } from './input.js';
 import type { Observation } from './observation.js';
 import { Pass } from './pass.js';
 import { plan } from './plan.js';
+import { usesPorts } from './plan-ports.js';
 import { failureConditions, sameStatus, withAssignee, withConditions, withPlan, withServer } from './status.js';
 import { describeStep, type Step } from './steps.js';
 import type { Plan } from './verdict.js';
@@ -27,6 +29,7 @@ export interface VirtualMachineTools {
   connection(cloud: string): Connection | undefined;
   /** Tells all connections that nothing more is expected for that key. */
   forget(key: string): void;
+  readonly firewall: Pick<Firewall, 'groupsAtCreation' | 'inForce'>;
   readonly events: Pick<Recorder, 'record'>;
   readonly environment: Environment;
   /** This installation's id: part of every owner tag. */
@@ -59,6 +62,10 @@ export class VirtualMachineReconciler implements Reconciler {
     });
     try {
       return await this.#converge(key, pass, connection, signal);
+    } catch (error) {
+      // What a port had to do with it shows in a list.
+      if (usesPorts(pass.vm)) connection?.ports.setPace(formatKey(key), 'moving');
+      throw error;
     } finally {
       pass.end();
     }
@@ -79,6 +86,7 @@ export class VirtualMachineReconciler implements Reconciler {
       await this.#take(step, made, pass, observation, signal);
       if (step.kind === 'RemoveFinalizer') {
         connection?.observer.setMoving(formatKey(key), false);
+        connection?.ports.setPace(formatKey(key), undefined);
         return { kind: 'settled' };
       }
     }
@@ -118,12 +126,16 @@ export class VirtualMachineReconciler implements Reconciler {
     const now = this.tools.environment.now();
     const { bound, assignee } = observation;
     const known = withAssignee(pass.vm.status ?? {}, assignee);
-    const status = bound.kind === 'present' ? withServer(known, bound.server, bound.asOf) : known;
+    const seen = bound.kind === 'present' ? withServer(known, bound.server, bound.asOf) : known;
+    const firewall = bound.kind === 'present' && connection && this.tools.firewall.inForce(bound.server.id, connection);
+    const status = firewall ? { ...seen, firewall } : seen;
     pass.status = withPlan({ ...pass.vm, status }, made, now);
     if (made.conditions.length > 0) await pass.flush();
     const { wait } = made;
     connection?.observer.setMoving(formatKey(key), wait?.moving ?? false);
+    connection?.ports.setPace(formatKey(key), usesPorts(pass.vm) ? (wait?.moving ? 'moving' : 'watching') : undefined);
     if (!wait) return { kind: 'settled' };
+    if (wait.portsAfter) connection?.ports.wantComplete(formatKey(key), wait.portsAfter);
     if (wait.completeAfter) connection?.observer.wantComplete(formatKey(key), wait.completeAfter);
     return {
       kind: 'waiting',
@@ -149,6 +161,7 @@ export class VirtualMachineReconciler implements Reconciler {
         const stored = records.get({ kind: 'VirtualMachineAssignment', namespace: vm.metadata.namespace ?? '', name });
         return stored && readAssignment(stored);
       },
+      groups: (record, connection) => this.tools.firewall.groupsAtCreation(record, connection),
       othersBoundTo: (id) => records.virtualMachinesBoundTo(vm.spec.cloudRef.name, id),
     };
   }
@@ -164,7 +177,11 @@ function eventFor(step: Step, vm: VirtualMachine): { type: 'Normal' | 'Warning';
     case 'AskById':
     case 'AskByName':
     case 'Resolve':
+    case 'KeepPorts':
       return undefined;
+    case 'MakePorts':
+      // Before a create they are a part of it.
+      return step.instead ? { type: 'Warning', reason: 'PortReplaced' } : undefined;
     case 'Unbind':
       return { type: 'Warning', reason: 'ServerGone' };
     case 'RecordFailure':

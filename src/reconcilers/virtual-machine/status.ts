@@ -92,7 +92,7 @@ export function withAssignee(
 
 /** The status after the bound server was found gone: its attempt is closed, so that another may be made. */
 export function withoutServer(status: VirtualMachineStatus, why: string): VirtualMachineStatus {
-  const { id, state, addresses, builtAt, applied, ledger, rebuild, ...rest } = status;
+  const { id, state, addresses, firewall, builtAt, applied, ledger, rebuild, ...rest } = status;
   if (!ledger) return rest;
   const closes = applied?.attempt === undefined || applied.attempt === ledger.token;
   return { ...rest, ledger: closes ? { ...ledger, closed: clip(`server ${id}: ${why}`) } : ledger };

@@ -1,8 +1,26 @@
+/** A port that a record is to have: made anew where no id is given. */
+export interface WantedPort {
+  /** The network's id. */
+  readonly network: string;
+  readonly id?: string;
+}
+
+/** One thing to do about the ports of a VirtualMachine. */
+export type PortStep =
+  /** In the record: it has these ports, and no other. */
+  | { readonly kind: 'KeepPorts'; readonly ports: readonly WantedPort[] }
+  /** The same, with those made that are not there. `instead`: the addresses that are lost with those that are gone. */
+  | { readonly kind: 'MakePorts'; readonly ports: readonly WantedPort[]; readonly instead?: readonly string[] }
+  | { readonly kind: 'AttachPort'; readonly id: string; readonly port: string }
+  | { readonly kind: 'DisownPorts'; readonly ids: readonly string[] }
+  | { readonly kind: 'DeletePorts'; readonly ids: readonly string[]; readonly why: string };
+
 /**
  * One thing to do for a VirtualMachine. Only what is under "in the cloud" has an effect there.
  * `why` and `detail` are for people: they stand in events and in `status.plan`.
  */
 export type Step =
+  | PortStep
   // in the record
   | { readonly kind: 'AddFinalizer' }
   | { readonly kind: 'RemoveFinalizer' }
@@ -36,7 +54,7 @@ export type Step =
 
 /** True for steps that change nothing outside the record: they are taken with `management: Observe` too. */
 export function isHarmless(step: Step): boolean {
-  return ['Bind', 'Unbind', 'AskById', 'AskByName', 'Resolve'].includes(step.kind);
+  return ['Bind', 'Unbind', 'AskById', 'AskByName', 'Resolve', 'KeepPorts'].includes(step.kind);
 }
 
 /** The step as a sentence, for `status.plan` and events. */
@@ -84,8 +102,25 @@ export function describeStep(step: Step): string {
       return `rebuild server ${step.id} from image ${step.imageId}, for spec.rebuilds ${step.number}`;
     case 'Rename':
       return `rename server ${step.id} from "${step.from}" to "${step.to}"`;
+    case 'KeepPorts':
+      return `note that it has the ports ${named(step.ports.flatMap(({ id }) => id ?? []))}`;
+    case 'MakePorts': {
+      const count = step.ports.filter(({ id }) => id === undefined).length;
+      const lost = step.instead?.length ? `: ${step.instead.join(', ')} is gone, the address becomes another` : '';
+      return `make ${count === 0 ? 'no new port' : count === 1 ? 'a port' : `${count} ports`}${lost}`;
+    }
+    case 'AttachPort':
+      return `give port ${step.port} to server ${step.id}`;
+    case 'DisownPorts':
+      return `take the owner tag off ports ${named(step.ids)} and leave them`;
+    case 'DeletePorts':
+      return `delete ports ${named(step.ids)}: ${step.why}`;
     case 'SetMetadata':
     case 'SetTags':
       return `put ${step.kind === 'SetTags' ? 'tags' : 'metadata'} of server ${step.id} right: ${step.detail}`;
   }
+}
+
+function named(ids: readonly string[]): string {
+  return ids.length > 0 ? ids.join(', ') : 'of none';
 }

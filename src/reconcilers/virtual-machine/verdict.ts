@@ -15,6 +15,8 @@ export interface Wait {
   readonly on: string;
   /** A complete observation that began at this time or later. */
   readonly completeAfter?: Date;
+  /** A complete list of ports that began at this time or later. */
+  readonly portsAfter?: Date;
   /** A point in time. */
   readonly until?: Date;
   /** True if a change in the cloud is expected soon. */

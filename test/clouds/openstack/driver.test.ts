@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { CreateServerRequest } from '../../../src/clouds/driver.js';
-import { type ScriptedCloud, startCloud } from './scripted-cloud.js';
+import { login, type ScriptedCloud, startCloud } from './scripted-cloud.js';
 
 const owner = { installation: 'our-installation', uid: 'uid-1', attempt: 'attempt-1' };
 const request: CreateServerRequest = {
@@ -74,6 +74,21 @@ describe('createServer', () => {
     cloud.on(NETWORKS, 'reset');
     await expect(cloud.driver.createServer(request, owner)).rejects.toMatchObject({ code: 'Unavailable' });
     expect(cloud.count(CREATE)).toBe(0);
+  });
+
+  it('hands over ports of its own, and groups for those that the cloud makes', async () => {
+    await cloud.driver.createServer({ ...request, networks: { portIds: ['port-1', 'port-2'] } }, owner);
+    expect(created().networks).toEqual([{ port: 'port-1' }, { port: 'port-2' }]);
+    expect(created()).not.toHaveProperty('security_groups');
+    await cloud.driver.createServer({ ...request, groupIds: ['group-1', 'group-2'] }, owner);
+    expect(created().networks).toEqual([{ uuid: 'net-1' }]);
+    expect(created().security_groups).toEqual([{ name: 'group-1' }, { name: 'group-2' }]);
+  });
+
+  it('goes on without a network in a cloud that has no neutron', async () => {
+    cloud.on(/^POST \/identity/, login(cloud.endpoint, 't', 3_600_000, ['network']));
+    await cloud.driver.createServer(request, owner);
+    expect(created().networks).toBe('none');
   });
 
   it('speaks to nova alone in its microversion', async () => {

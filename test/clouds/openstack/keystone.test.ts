@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type CloudError, isCloudError } from '../../../src/clouds/errors.js';
 import { eventually } from '../../support/eventually.js';
-import { login, type MovableClock, movableClock, type ScriptedCloud, startCloud } from './scripted-cloud.js';
+import { login, type MovableClock, movableClock, type Reply, type ScriptedCloud, startCloud } from './scripted-cloud.js';
 
 const LOGIN = /^POST \/identity\/v3\/auth\/tokens$/;
 const LIMITS = /^GET \/compute\/v2\.1\/limits$/;
@@ -205,6 +205,52 @@ describe('the catalog', () => {
     expect(await failureOf(driver.listNetworks())).toMatchObject({
       code: 'Unsupported',
       message: 'listNetworks: this cloud has no network service (neutron): its catalog has none in region "first"',
+    });
+  });
+});
+
+describe('the volume service', () => {
+  const catalog = (...services: readonly (readonly [type: string, path: string])[]): Reply => ({
+    status: 201,
+    headers: { 'x-subject-token': 't' },
+    body: {
+      token: {
+        issued_at: '2026-01-01T00:00:00Z',
+        expires_at: '2026-01-01T01:00:00Z',
+        project: { id: 'project-1' },
+        catalog: [['compute', '/compute/v2.1'] as const, ...services].map(([type, path]) => ({
+          type,
+          endpoints: [{ interface: 'public', region_id: 'here', url: cloud.endpoint + path }],
+        })),
+      },
+    },
+  });
+  it.each([
+    { reason: 'by the name that most use', services: [['volumev3', '/cinder/v3/project-1']], at: '/cinder/v3/project-1' },
+    { reason: 'by its official name, without a version', services: [['block-storage', '/cinder']], at: '/cinder/v3/project-1' },
+    { reason: 'by its old name', services: [['volume', '/cinder/v3']], at: '/cinder/v3' },
+    {
+      reason: 'beside its old versions',
+      services: [
+        ['volume', '/cinder/v1/project-1'],
+        ['volumev2', '/cinder/v2/project-1'],
+        ['volumev3', '/cinder/v3/project-1'],
+      ],
+      at: '/cinder/v3/project-1',
+    },
+  ] as const)('is found $reason', async ({ services, at }) => {
+    cloud.on(LOGIN, catalog(...services));
+    cloud.on(/^GET \/cinder\/v3\/$/, { status: 200, body: { versions: [{ id: 'v3.0', version: '3.27', min_version: '3.0' }] } });
+    cloud.on(/^GET \/cinder\/v3\/.*types/, { status: 200, body: { volume_types: [{ id: 't', name: 'fast' }] } });
+    expect(await cloud.driver.listVolumeTypes()).toEqual([{ id: 't', name: 'fast' }]);
+    expect(cloud.count(new RegExp(`^GET ${at}/types`))).toBe(1);
+  });
+
+  it('is not found in a version that is not spoken any more', async () => {
+    cloud.on(LOGIN, catalog(['volume', '/cinder/v1/project-1']));
+    expect(await failureOf(cloud.driver.listVolumes())).toMatchObject({
+      code: 'Unsupported',
+      message: 'listVolumes: this cloud has no volume service (cinder): its catalog has none in region "here"',
     });
   });
 });

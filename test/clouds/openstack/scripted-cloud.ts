@@ -17,7 +17,7 @@ export type Reply =
   /** Nothing, ever. */
   | 'silence';
 
-/** An OpenStack that answers as a test says. Keystone and nova's version document answer well unless the test says otherwise. */
+/** An OpenStack that answers as a test says. Keystone and the version documents of nova and cinder answer well unless the test says otherwise. */
 export interface ScriptedCloud {
   readonly driver: OpenStackDriver;
   readonly endpoint: string;
@@ -49,7 +49,7 @@ export function movableClock(): MovableClock {
   };
 }
 
-/** Starts one, on loopback. Endpoints: nova /compute/v2.1, glance /image, neutron /network. */
+/** Starts one, on loopback. Endpoints: nova /compute/v2.1, glance /image, neutron /network, cinder /volume/v3/project-1. */
 export async function startCloud(options: Partial<OpenStackOptions> = {}): Promise<ScriptedCloud> {
   const rules: { pattern: RegExp; reply: (request: ReceivedRequest) => Reply }[] = [];
   const line = (request: ReceivedRequest) => `${request.method} ${request.path}`;
@@ -70,6 +70,7 @@ export async function startCloud(options: Partial<OpenStackOptions> = {}): Promi
     return login(server.url, `token-${logins}`);
   });
   on(/^GET \/compute\/v2\.1\/$/, { status: 200, body: { version: { version: '2.93', min_version: '2.1' } } });
+  on(/^GET \/volume\/v3\/$/, { status: 200, body: { versions: [{ id: 'v3.0', version: '3.70', min_version: '3.0' }] } });
 
   const reports: CallReport[] = [];
   const drivers: OpenStackDriver[] = [];
@@ -103,8 +104,8 @@ export async function startCloud(options: Partial<OpenStackOptions> = {}): Promi
   };
 }
 
-/** Keystone's answer to a login. @param lifeMs how long the token lives, by a clock that is hours off ours. */
-export function login(url: string, token: string, lifeMs = 3_600_000): Reply {
+/** Keystone's answer to a login. @param lifeMs how long the token lives, by a clock that is hours off ours. @param lacking what the catalog has not. */
+export function login(url: string, token: string, lifeMs = 3_600_000, lacking: readonly string[] = []): Reply {
   const issued = Date.UTC(2031, 4, 5, 6, 7, 8);
   const service = (type: string, path: string) => ({
     type,
@@ -122,7 +123,12 @@ export function login(url: string, token: string, lifeMs = 3_600_000): Reply {
         issued_at: new Date(issued).toISOString(),
         expires_at: new Date(issued + lifeMs).toISOString(),
         project: { id: 'project-1', name: 'demo' },
-        catalog: [service('compute', '/compute/v2.1'), service('image', '/image/'), service('network', '/network')],
+        catalog: [
+          service('compute', '/compute/v2.1'),
+          service('image', '/image/'),
+          service('network', '/network'),
+          service('volumev3', '/volume/v3/project-1'),
+        ].filter(({ type }) => !lacking.includes(type)),
       },
     },
   };

@@ -2,14 +2,16 @@ import { pino } from 'pino';
 import { openStackDriver } from '../../../src/clouds/openstack/driver.js';
 import { startSimulator } from '../../../src/clouds/simulator/simulator.js';
 import { systemEnvironment } from '../../../src/environment.js';
-import { driverContract } from '../../contract/driver.js';
+import { type DriverUnderTest, driverContract } from '../../contract/driver.js';
+import { networkDriverContract } from '../../contract/network-driver.js';
+import { volumeDriverContract } from '../../contract/volume-driver.js';
 
 const log = pino({ level: 'silent' });
 
 /** Small pages and a page now and then that is short, as on a busy real cloud; quick servers. */
 const knobs = { latency: 1, buildTime: 200, actionTime: 50, pageSize: 3, shortPageRate: 0.3, seed: 7 };
 
-driverContract('OpenStack driver on the simulator', async () => {
+async function setup(): Promise<DriverUnderTest> {
   const simulator = await startSimulator({ host: '127.0.0.1', port: 0, knobs, environment: systemEnvironment, log });
   const installation = 'contract';
   const driver = openStackDriver({
@@ -34,4 +36,9 @@ driverContract('OpenStack driver on the simulator', async () => {
       await simulator.close();
     },
   };
-});
+}
+
+const name = 'OpenStack driver on the simulator';
+driverContract(name, setup);
+networkDriverContract(name, setup);
+volumeDriverContract(name, setup);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { FilePersistence } from '../../../src/clouds/simulator/file-persistence.js';
 import type { SimulatorPersistence } from '../../../src/clouds/simulator/persistence.js';
+import { systemEnvironment } from '../../../src/environment.js';
 import { eventually } from '../../support/eventually.js';
 import { NETWORK, newServer, simulate, type User } from '../../support/simulator.js';
 
@@ -74,6 +75,52 @@ describe('keeping a simulated cloud', () => {
       );
       expect(new Set(addresses).size).toBe(2);
     });
+  });
+
+  it('brings back security groups, quotas, and volumes in the middle of what they do', async () => {
+    const persistence = new MemoryPersistence();
+    let now = Date.UTC(2026, 0, 1);
+    const environment = { ...systemEnvironment, now: () => new Date(now) };
+    const start = () => simulate({ actionTime: 60_000, tokenTtl: 86_400_000 }, { persistence, environment });
+    simulator = await start();
+    const demo = await simulator.logIn();
+    const identified = z.looseObject({ id: z.string() });
+    const made = await demo.ask('POST', '/network/v2.0/security-groups', { security_group: { name: 'web' } });
+    const group = z.object({ security_group: identified }).parse(made.body).security_group;
+    const rule = { security_group_id: group.id, direction: 'ingress', protocol: 'tcp' };
+    await demo.ask('POST', '/network/v2.0/security-group-rules', { security_group_rule: rule });
+    await demo.ask('DELETE', '/network/v2.0/security-group-rules/d3300000-0000-4000-8000-000000000061');
+    const quota = '/network/v2.0/quotas/d3300000000000000000000000000001';
+    await (await simulator.logIn('admin')).ask('PUT', quota, { quota: { port: 7 } });
+    const server = z.object({ server: identified }).parse((await boot(demo)).body).server.id;
+    const volumes: string[] = [];
+    for (const name of ['detaching', 'growing', 'going']) {
+      const { body } = await demo.ask('POST', '/volume/v3/p/volumes', { volume: { name, size: 1 } });
+      volumes.push(z.object({ volume: identified }).parse(body).volume.id);
+    }
+    const [detaching, growing, going] = volumes;
+    const attachments = `${SERVERS}/${server}/os-volume_attachments`;
+    now += 60_000;
+    await demo.ask('POST', attachments, { volumeAttachment: { volumeId: detaching } });
+    now += 60_000;
+    await demo.ask('DELETE', `${attachments}/${detaching}`);
+    await demo.ask('POST', `/volume/v3/p/volumes/${growing}/action`, { 'os-extend': { new_size: 2 } });
+    await demo.ask('DELETE', `/volume/v3/p/volumes/${going}`);
+    const groups = (await demo.ask('GET', '/network/v2.0/security-groups')).body;
+    await simulator.close();
+
+    now += 60_000;
+    simulator = await start();
+    const again = await simulator.logIn();
+    expect((await again.ask('GET', '/network/v2.0/security-groups')).body).toEqual(groups);
+    expect((await again.ask('GET', quota)).body).toMatchObject({ quota: { port: 7 } });
+    expect((await again.ask('GET', '/volume/v3/p/volumes/detail')).body).toMatchObject({
+      volumes: [
+        { id: growing, status: 'available', size: 2 },
+        { id: detaching, status: 'available', attachments: [] },
+      ],
+    });
+    expect((await again.ask('GET', attachments)).body).toEqual({ volumeAttachments: [] });
   });
 
   it('answers a create only when it is kept, so that a killed process loses none that was accepted', async () => {

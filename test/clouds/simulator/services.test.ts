@@ -35,6 +35,23 @@ describe('the services around the simulated Nova', () => {
       for (const { endpoints } of catalog) for (const { url } of endpoints) expect(url.startsWith(simulator.origin)).toBe(true);
     });
 
+    it.each<{ knob: 'networkService' | 'volumeService'; type: string }>([
+      { knob: 'networkService', type: 'network' },
+      { knob: 'volumeService', type: 'volumev3' },
+    ])('leaves $type out of the catalog with the knob $knob at 0', async ({ knob, type }) => {
+      const without = await simulate({ [knob]: 0 });
+      try {
+        const { body } = await ask(`${without.url}/auth/tokens`, 'POST', {}, { auth: { identity, scope: project('demo') } });
+        const token = z.object({ token: z.object({ catalog: z.array(z.object({ type: z.string() })) }) });
+        const types = token.parse(body).token.catalog.map((service) => service.type);
+        expect(types).toContain('compute');
+        expect(types).not.toContain(type);
+      } finally {
+        await without.close();
+      }
+    });
+
+    const identity = password('demo', 'demo-secret');
     const project = (name: string) => ({ project: { name, domain } });
     it.each<{ reason: string; auth: unknown; status: number }>([
       { reason: 'a wrong password', auth: { identity: password('demo', 'x'), scope: project('demo') }, status: 401 },

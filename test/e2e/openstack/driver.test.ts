@@ -1,10 +1,12 @@
 import { pino } from 'pino';
 import { openStackDriver } from '../../../src/clouds/openstack/driver.js';
 import { systemEnvironment } from '../../../src/environment.js';
-import { driverContract } from '../../contract/driver.js';
+import { type DriverUnderTest, driverContract } from '../../contract/driver.js';
+import { networkDriverContract } from '../../contract/network-driver.js';
+import { volumeDriverContract } from '../../contract/volume-driver.js';
 
-// The cloud that up.sh in this folder makes.
-driverContract('OpenStack', async () => {
+/** The cloud that up.sh in this folder makes. */
+async function setup(): Promise<DriverUnderTest> {
   const installation = crypto.randomUUID();
   const driver = openStackDriver({
     endpoint: 'http://127.0.0.1:5000/v3',
@@ -32,4 +34,8 @@ driverContract('OpenStack', async () => {
     projectId: idOf(await driver.listProjects(), 'demo'),
     close: () => driver.close(),
   };
-});
+}
+
+driverContract('OpenStack', setup);
+networkDriverContract('OpenStack', setup);
+volumeDriverContract('OpenStack', setup);

@@ -11,6 +11,11 @@ export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
   throw new Refusal(400, issue === undefined ? 'Malformed request body' : words(issue, body));
 }
 
+/** Digits in a text as the number that they are, since the real services take both; all else as it is. For `z.preprocess`. */
+export function wholeNumber(value: unknown): unknown {
+  return typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value;
+}
+
 function words(issue: z.core.$ZodIssue, body: unknown): string {
   const value = at(body, issue.path);
   if (value === undefined && issue.code !== 'unrecognized_keys') {

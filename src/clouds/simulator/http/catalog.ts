@@ -1,7 +1,9 @@
+import type { Knobs } from '../knobs.js';
 import { REGION } from '../model/content.js';
 
-/** What Keystone says of where the services are: all below the one address that the client came to. */
-export function catalog(origin: string, projectId: string): object[] {
+/** What Keystone says of where the services are: all below the one address that the client came to. The knobs leave some out. */
+export function catalog(origin: string, projectId: string, knobs: Knobs): object[] {
+  const left = new Set([...(knobs.networkService === 0 ? ['network'] : []), ...(knobs.volumeService === 0 ? ['volumev3'] : [])]);
   const services = [
     { type: 'compute', name: 'nova', url: `${origin}/compute/v2.1` },
     { type: 'image', name: 'glance', url: `${origin}/image` },
@@ -9,7 +11,8 @@ export function catalog(origin: string, projectId: string): object[] {
     { type: 'network', name: 'neutron', url: `${origin}/network` },
     { type: 'volumev3', name: 'cinderv3', url: `${origin}/volume/v3/${projectId}` },
   ];
-  return services.map(({ type, name, url }) => ({
+  const named = services.filter(({ type }) => !left.has(type));
+  return named.map(({ type, name, url }) => ({
     endpoints: ['internal', 'public', 'admin'].map((kind) => ({
       id: Buffer.from(`${name} ${kind}`.padEnd(16, '.').slice(0, 16)).toString('hex'),
       interface: kind,

@@ -71,6 +71,8 @@ export type ServerRecord = z.infer<typeof serverSchema>;
 export const portSchema = z.strictObject({
   id: z.string(),
   name: z.string(),
+  description: z.string().default(''),
+  tags: z.array(z.string()).default([]),
   projectId: z.string(),
   networkId: z.string(),
   mac: z.string(),
@@ -89,7 +91,43 @@ export const portSchema = z.strictObject({
 /** A port; see {@link portSchema}. */
 export type PortRecord = z.infer<typeof portSchema>;
 
-/** A volume. `readyAt`: when `creating` has become `available`. */
+const ruleSchema = z.strictObject({
+  id: z.string(),
+  direction: z.enum(['ingress', 'egress']),
+  ethertype: z.enum(['IPv4', 'IPv6']),
+  /** A name or a number, as it was asked for; null: any. */
+  protocol: z.string().nullable(),
+  /** The first and the last port; of ICMP the type and the code. */
+  from: z.int().nullable(),
+  to: z.int().nullable(),
+  /** With the host bits that were asked for. */
+  prefix: z.string().nullable(),
+  remoteGroupId: z.string().nullable(),
+  /** Null: made with its group. */
+  description: z.string().nullable(),
+  created: time,
+});
+
+/** One rule of a security group. */
+export type RuleRecord = z.infer<typeof ruleSchema>;
+
+/** A security group with its rules. */
+export const groupSchema = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  description: z.string(),
+  tags: z.array(z.string()),
+  projectId: z.string(),
+  rules: z.array(ruleSchema),
+  created: time,
+  updated: time,
+  revision: z.int(),
+});
+
+/** A security group; see {@link groupSchema}. */
+export type GroupRecord = z.infer<typeof groupSchema>;
+
+/** A volume. */
 export const volumeSchema = z.strictObject({
   id: z.string(),
   name: z.string().nullable(),
@@ -99,12 +137,25 @@ export const volumeSchema = z.strictObject({
   size: z.int(),
   metadata: z.record(z.string(), z.string()),
   created: time,
+  /** What is being done to it, until `readyAt`; null: nothing. */
+  task: z.enum(['creating', 'attaching', 'detaching', 'extending', 'deleting']).nullable().default(null),
+  /** When the task ends; without one, when the volume last changed. */
   readyAt: time,
+  /** The size that it has once it is extended. */
+  extendTo: z.int().nullable().default(null),
   serverId: z.string().nullable(),
 });
 
 /** A volume; see {@link volumeSchema}. */
 export type VolumeRecord = z.infer<typeof volumeSchema>;
+
+const limits = z.record(z.string(), z.int().min(-1));
+
+/** What a project may have at most, by the names of Neutron and of Cinder. What is not named has no limit but the usual one. */
+export const quotaSchema = z.strictObject({ projectId: z.string(), network: limits, volume: limits });
+
+/** The limits of a project; see {@link quotaSchema}. */
+export type QuotaRecord = z.infer<typeof quotaSchema>;
 
 /** A key pair of a user. */
 export const keyPairSchema = z.strictObject({

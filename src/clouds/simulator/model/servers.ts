@@ -3,6 +3,7 @@ import { releasePorts } from './ports.js';
 import type { ServerRecord, Step } from './records.js';
 import { isScheduling } from './server-store.js';
 import type { State } from './state.js';
+import { freeVolume } from './volumes.js';
 
 /** What a new server is made from, already checked. */
 export interface NewServer {
@@ -92,10 +93,7 @@ export function changeServer(
 
 /** A deleted server lets go of its ports and volumes. */
 export function release(state: State, server: ServerRecord, now: number): void {
-  for (const { volumeId } of server.volumes) {
-    const volume = state.volumes.get(volumeId);
-    if (volume?.serverId === server.id) state.putVolume({ ...volume, serverId: null });
-  }
+  for (const { volumeId } of server.volumes) freeVolume(state, server.id, volumeId, now);
   releasePorts(state, server, now);
 }
 

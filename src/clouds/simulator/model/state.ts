@@ -1,15 +1,21 @@
 import type { Environment } from '../../../environment.js';
 import { type Knobs, knobsSchema } from '../knobs.js';
 import { Chance } from './chance.js';
+import { PROJECTS } from './content.js';
+import { defaultGroup } from './default-groups.js';
 import { DueQueue } from './due-queue.js';
-import type { KeyPairRecord, PortRecord, ServerRecord, TokenRecord, VolumeRecord } from './records.js';
+import type { GroupRecord, KeyPairRecord, PortRecord, QuotaRecord, ServerRecord, TokenRecord, VolumeRecord } from './records.js';
 import { ServerStore } from './server-store.js';
 
 /** Everything that the simulated cloud knows. Changed by the functions of this folder alone, one request at a time. */
 export class State {
   readonly servers = new ServerStore();
   readonly ports = new Map<string, PortRecord>();
+  /** Each project has its `default` from the beginning. */
+  readonly groups = new Map<string, GroupRecord>(PROJECTS.map((project) => [project.defaultGroupId, defaultGroup(project)]));
   readonly volumes = new Map<string, VolumeRecord>();
+  /** By project id; no entry: the usual limits. */
+  readonly quotas = new Map<string, QuotaRecord>();
   /** By user id and name, with a slash between. */
   readonly keyPairs = new Map<string, KeyPairRecord>();
   readonly tokens = new Map<string, TokenRecord>();
@@ -59,16 +65,35 @@ export class State {
     this.unsaved.set(`port/${port.id}`, undefined);
   }
 
-  /** A volume's new state. */
+  /** A security group's new state. */
+  putGroup(group: GroupRecord): void {
+    this.groups.set(group.id, group);
+    this.unsaved.set(`group/${group.id}`, group);
+  }
+
+  /** Removes a security group. */
+  removeGroup(id: string): void {
+    this.groups.delete(id);
+    this.unsaved.set(`group/${id}`, undefined);
+  }
+
+  /** A volume's new state, after a request: kept. What follows from time alone is not, since it follows again. */
   putVolume(volume: VolumeRecord): void {
     this.volumes.set(volume.id, volume);
     this.unsaved.set(`volume/${volume.id}`, volume);
+    if (volume.task !== null) this.due.add(volume.readyAt, volume.id);
   }
 
   /** Removes a volume. */
   removeVolume(id: string): void {
     this.volumes.delete(id);
     this.unsaved.set(`volume/${id}`, undefined);
+  }
+
+  /** The new limits of a project. */
+  putQuota(quota: QuotaRecord): void {
+    this.quotas.set(quota.projectId, quota);
+    this.unsaved.set(`quota/${quota.projectId}`, quota);
   }
 
   /** A new key pair. */

@@ -1,12 +1,25 @@
 import { z } from 'zod';
 import { connectPorts } from './ports.js';
-import { keyPairSchema, portSchema, type ServerRecord, type Step, serverSchema, tokenSchema, volumeSchema } from './records.js';
+import {
+  groupSchema,
+  keyPairSchema,
+  portSchema,
+  quotaSchema,
+  type ServerRecord,
+  type Step,
+  serverSchema,
+  tokenSchema,
+  volumeSchema,
+} from './records.js';
 import { release } from './servers.js';
 import type { State } from './state.js';
+import { settle } from './volumes.js';
 
 /** Does everything that has fallen due by `now`, in order. Called before each request is looked at; there are no timers. */
 export function advance(state: State, now: number): void {
   for (let due = state.due.take(now); due !== undefined; due = state.due.take(now)) {
+    const volume = state.volumes.get(due.id);
+    if (volume !== undefined && volume.task !== null && volume.readyAt === due.at) settle(state, volume);
     const server = state.servers.get(due.id);
     const step = server?.steps[0];
     // What a later request has replaced is still in the queue, at a time of its own.
@@ -55,6 +68,8 @@ export function restore(state: State, documents: Iterable<readonly [key: string,
     const kind = key.slice(0, key.indexOf('/'));
     if (kind === 'server') servers.push(check(serverSchema, key, document));
     else if (kind === 'port') state.putPort(check(portSchema, key, document));
+    else if (kind === 'group') state.putGroup(check(groupSchema, key, document));
+    else if (kind === 'quota') state.putQuota(check(quotaSchema, key, document));
     else if (kind === 'volume') state.putVolume(check(volumeSchema, key, document));
     else if (kind === 'keypair') state.putKeyPair(check(keyPairSchema, key, document));
     else if (kind === 'token') state.putToken(check(tokenSchema, key, document));

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { parseBody } from '../http/body.js';
-import { FLAVORS, IMAGES, PROJECTS } from '../model/content.js';
+import { FLAVORS, IMAGES } from '../model/content.js';
 import { createPort, networksOf } from '../model/ports.js';
+import { limitsOf, networkUse } from '../model/quotas.js';
 import type { ServerRecord } from '../model/records.js';
 import { Refusal } from '../model/refusal.js';
+import { DEFAULT_GROUP, meantGroup } from '../model/security-groups.js';
 import { createServer } from '../model/servers.js';
 import type { State } from '../model/state.js';
 import type { NovaCall } from './call.js';
@@ -71,8 +73,15 @@ const schemas = new Map<number, ReturnType<typeof bodySchema>>();
 /** What the fields that not every version has are read by, once the version's own schema has let them pass. */
 const later = z.object({ server: z.object({ description: z.string().nullish(), tags: z.array(z.string()).optional() }) });
 
-/** Accepts one or more servers. @returns the first. @throws Refusal in Nova's words; then nothing was made. */
-export function createServers(state: State, call: NovaCall): ServerRecord {
+/**
+ * Accepts one or more servers.
+ * @returns the first, and the groups of their new ports, as they were asked for.
+ * @throws Refusal in Nova's words; then nothing was made.
+ */
+export function createServers(
+  state: State,
+  call: NovaCall,
+): { readonly server: ServerRecord; readonly groups: readonly string[] } {
   const { minor } = call.view;
   const schema = schemas.get(minor) ?? bodySchema(minor);
   schemas.set(minor, schema);
@@ -87,8 +96,10 @@ export function createServers(state: State, call: NovaCall): ServerRecord {
     throw new Refusal(400, 'Invalid key_name provided.');
   }
   if (Object.keys(server.metadata).length > 128) throw new Refusal(403, 'Maximum number of metadata items exceeds 128');
-  const wanted = wantedPorts(state, call, server.networks, server.security_groups);
-  const count = allowedCount(state, call, server.min_count, server.max_count ?? server.min_count);
+  const groups = (server.security_groups ?? [{ name: DEFAULT_GROUP }]).map(({ name }) => name);
+  const most = server.max_count ?? server.min_count;
+  const wanted = wantedPorts(state, call, server.networks, groupIdsOf(state, call, groups), most);
+  const count = allowedCount(state, call, server.min_count, most);
   const made = Array.from({ length: count }, (_, index) => {
     const id = state.environment.id();
     return createServer(
@@ -111,7 +122,7 @@ export function createServers(state: State, call: NovaCall): ServerRecord {
   });
   const [first] = made;
   if (first === undefined) throw new Refusal(400, 'min_count must be at least 1');
-  return first;
+  return { server: first, groups };
 }
 
 /** As many as the quota has room for. */
@@ -124,24 +135,46 @@ function allowedCount(state: State, { asker }: NovaCall, least: number, most: nu
   throw new Refusal(403, `Quota exceeded for instances: Requested ${most}, but already used ${used} of ${limit} instances`);
 }
 
-/** Checks what a server is to be connected to. @returns what makes or takes each port once the server has an id. */
+/** The ids of the groups that are asked for, each once. */
+function groupIdsOf(state: State, { asker }: NovaCall, names: readonly string[]): string[] {
+  const ids = names.map((name) => {
+    const group = meantGroup(state, asker.projectId, name);
+    if (group === undefined) throw new Refusal(400, `Unable to find security_group with name or id '${name}'`);
+    return group.id;
+  });
+  return [...new Set(ids)];
+}
+
+/**
+ * Checks what `count` servers are to be connected to. The groups are those of new ports; a port that is there has its own.
+ * @returns what makes or takes each port once the server has an id.
+ */
 function wantedPorts(
   state: State,
   call: NovaCall,
   networks: Networks,
-  groups: readonly { readonly name: string }[] | undefined,
+  groupIds: readonly string[],
+  count: number,
 ): ((serverId: string) => string)[] {
   const { projectId } = call.asker;
   if (networks === 'none') return [];
-  const groupId = PROJECTS.find((project) => project.id === projectId)?.defaultGroupId;
-  for (const { name } of groups ?? []) {
-    if (name !== 'default' && name !== groupId) throw new Refusal(400, `Unable to find security_group with name or id '${name}'`);
-  }
   const visible = networksOf(projectId);
+  const request = { projectId, groupIds, owned: true };
   if (networks === undefined || networks === 'auto' || networks.length === 0) {
     const own = visible.filter((network) => !network.external).slice(0, 1);
-    return own.map((network) => (deviceId) => createPort(state, { network, projectId, deviceId, owned: true }, call.now).id);
+    requirePorts(state, projectId, own.length * count);
+    return own.map((network) => (deviceId) => createPort(state, { ...request, network, deviceId }, call.now).id);
   }
+  const given = networks.flatMap((wanted) => ('port' in wanted ? [wanted.port] : []));
+  const twice = given.find((id, index) => given.indexOf(id) !== index);
+  if (twice !== undefined) {
+    throw new Refusal(400, `Port ID '${twice}' was specified twice: you cannot attach a port multiple times.`);
+  }
+  if (given.length > 0 && count > 1) {
+    const why = 'Unable to launch multiple instances with a single configured port ID.';
+    throw new Refusal(400, `Failed to launch instances: ${why} Please launch your instance one by one with different ports.`);
+  }
+  requirePorts(state, projectId, (networks.length - given.length) * count);
   return networks.map((wanted) => {
     if ('port' in wanted) {
       const port = state.ports.get(wanted.port);
@@ -153,7 +186,15 @@ function wantedPorts(
     const network = visible.find(({ id }) => id === wanted.uuid);
     if (network === undefined) throw new Refusal(400, `Network ${wanted.uuid} could not be found.`);
     const address = wanted.fixed_ip;
-    const request = { network, projectId, owned: true, ...(address !== undefined && { address }) };
-    return (deviceId) => createPort(state, { ...request, deviceId }, call.now).id;
+    const placed = { ...request, network, ...(address !== undefined && { address }) };
+    return (deviceId) => createPort(state, { ...placed, deviceId }, call.now).id;
   });
+}
+
+/** @throws Refusal 403 if a project may not have so many more ports. */
+function requirePorts(state: State, projectId: string, more: number): void {
+  const { port: limit = -1 } = limitsOf(state, projectId, 'network');
+  if (limit < 0 || more === 0) return;
+  const { port: used = 0 } = networkUse(state, projectId);
+  if (used + more > limit) throw new Refusal(403, 'Maximum number of ports exceeded');
 }

@@ -3,8 +3,10 @@ import { type Call, type Reply, type Service, sessionOf } from '../http/service.
 import type { State } from '../model/state.js';
 import { minorOf, NEWEST, type NovaCall, versionAsked } from './call.js';
 import { novaFlavors } from './flavors.js';
+import { novaInterfaces } from './interfaces.js';
 import { novaKeyPairs } from './key-pairs.js';
 import { novaLimits } from './limits.js';
+import { novaSecurityGroups } from './security-groups.js';
 import { novaServerActions } from './server-actions.js';
 import { novaServerParts } from './server-parts.js';
 import type { View } from './server-view.js';
@@ -45,6 +47,8 @@ export function nova(state: State): Service<NovaCall> {
       ...novaServerParts(state),
       ...novaServerActions(state),
       ...novaVolumes(state),
+      ...novaInterfaces(state),
+      ...novaSecurityGroups(state),
       ...novaKeyPairs(state),
       ...novaFlavors(),
       ...novaLimits(state),

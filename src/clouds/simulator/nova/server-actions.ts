@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { parseBody } from '../http/body.js';
 import type { Reply, Routes } from '../http/service.js';
-import { FLAVORS, IMAGES, PROJECTS } from '../model/content.js';
-import { changePort, portsOf } from '../model/ports.js';
+import { FLAVORS, IMAGES } from '../model/content.js';
 import type { ServerRecord } from '../model/records.js';
 import { Refusal } from '../model/refusal.js';
 import { type ActionName, act } from '../model/server-actions.js';
@@ -11,6 +10,7 @@ import { changeServer, deleteServer } from '../model/servers.js';
 import type { State } from '../model/state.js';
 import type { NovaCall } from './call.js';
 import { flavorIdSchema, imageIdSchema, metadataSchema, nameSchema } from './create.js';
+import { changeGroups } from './security-groups.js';
 import { showAlone } from './server-view.js';
 import { findServer, location } from './servers.js';
 
@@ -21,7 +21,6 @@ const rebuildSchema = z.object({
   rebuild: z.looseObject({ imageRef: imageIdSchema, name: nameSchema.optional(), metadata: metadataSchema.optional() }),
 });
 const resizeSchema = z.object({ resize: z.looseObject({ flavorRef: flavorIdSchema }) });
-const groupSchema = z.object({ name: z.string().min(1).max(255) });
 
 const ACCEPTED: Reply = { status: 202 };
 type Perform = (state: State, server: ServerRecord, call: NovaCall) => Reply;
@@ -116,23 +115,4 @@ function rebuild(state: State, server: ServerRecord, call: NovaCall): Reply {
   const changed = act(state, server, 'rebuild', call.asker, call.now, { first });
   const shown = { ...showAlone(state, changed, call.view), adminPass: state.chance.hex(12), user_data: changed.userData };
   return { status: 202, json: { server: shown }, headers: location(changed, call.view) };
-}
-
-/** Puts a group on all ports of a server, or takes it off. There are no groups but the project's own `default`. */
-function changeGroups(state: State, server: ServerRecord, call: NovaCall, action: string): Reply {
-  const { name } = parseBody(z.record(z.string(), groupSchema), call.body)[action] ?? { name: '' };
-  const groupId = PROJECTS.find(({ id }) => id === server.projectId)?.defaultGroupId ?? '';
-  if (name !== 'default' && name !== groupId) {
-    throw new Refusal(404, `Security group ${name} is not found for project ${server.projectId}`);
-  }
-  const ports = portsOf(state, server);
-  if (ports.length === 0) {
-    throw new Refusal(404, `instance_id ${server.id} could not be found as device id on any ports`);
-  }
-  const adding = action === 'addSecurityGroup';
-  if (!adding && !ports.some((port) => port.groupIds.includes(groupId))) {
-    throw new Refusal(404, `Security group ${name} not associated with the instance ${server.id}`);
-  }
-  for (const port of ports) changePort(state, port, { groupIds: adding ? [groupId] : [] }, call.now);
-  return ACCEPTED;
 }

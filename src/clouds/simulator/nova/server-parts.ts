@@ -2,8 +2,6 @@ import { z } from 'zod';
 import { parseBody } from '../http/body.js';
 import type { Handler, Reply, Routes } from '../http/service.js';
 import { micros } from '../http/times.js';
-import { NETWORKS, PROJECTS } from '../model/content.js';
-import { portsOf } from '../model/ports.js';
 import type { ServerRecord } from '../model/records.js';
 import { Refusal } from '../model/refusal.js';
 import { requireState } from '../model/server-actions.js';
@@ -18,7 +16,7 @@ const metadataBody = z.object({ metadata: metadataSchema });
 const itemBody = z.object({ meta: metadataSchema });
 const tagsBody = z.object({ tags: tagsSchema });
 
-/** What hangs on a server: metadata, tags, addresses, ports, and what was done to it. */
+/** What hangs on a server: metadata, tags, addresses, and what was done to it. */
 export function novaServerParts(state: State): Routes<NovaCall> {
   const tags = (handler: Handler<NovaCall>): Handler<NovaCall> => {
     return (call) => {
@@ -88,35 +86,6 @@ export function novaServerParts(state: State): Routes<NovaCall> {
       const networks = Object.entries(addressesOf(state, findServer(state, call)));
       const brief = networks.map(([name, all]) => [name, all.map(({ version, addr }) => ({ version, addr }))]);
       return ok({ addresses: Object.fromEntries(brief) });
-    },
-    'GET /v2.1/servers/:id/os-interface': (call) => {
-      const interfaceAttachments = portsOf(state, findServer(state, call)).map((port) => ({
-        net_id: port.networkId,
-        port_id: port.id,
-        mac_addr: port.mac,
-        port_state: port.status,
-        fixed_ips: [
-          {
-            subnet_id: NETWORKS.find(({ id }) => id === port.networkId)?.subnet.id ?? '',
-            ip_address: port.address,
-          },
-        ],
-        ...(call.view.minor >= 70 && { tag: null }),
-      }));
-      return ok({ interfaceAttachments });
-    },
-    'GET /v2.1/servers/:id/os-security-groups': (call) => {
-      const server = findServer(state, call);
-      const ids = new Set(portsOf(state, server).flatMap(({ groupIds }) => groupIds));
-      const groups = PROJECTS.filter(({ defaultGroupId }) => ids.has(defaultGroupId));
-      const shown = groups.map(({ id, defaultGroupId }) => ({
-        id: defaultGroupId,
-        name: 'default',
-        description: 'Default security group',
-        tenant_id: id,
-        rules: [],
-      }));
-      return ok({ security_groups: shown });
     },
     'GET /v2.1/servers/:id/os-instance-actions': (call) => {
       const server = findServer(state, call);

@@ -1,5 +1,5 @@
 import { micros, seconds } from '../http/times.js';
-import { FLAVORS, NETWORKS, PROJECTS } from '../model/content.js';
+import { FLAVORS, NETWORKS } from '../model/content.js';
 import { portsOf } from '../model/ports.js';
 import type { ServerRecord } from '../model/records.js';
 import { statusOf } from '../model/server-status.js';
@@ -42,7 +42,7 @@ function showServer(state: State, server: ServerRecord, view: View): Record<stri
   const { minor, base } = view;
   const status = statusOf(server);
   const ports = portsOf(state, server).filter((port) => port.deviceId === server.id);
-  const groups = PROJECTS.filter((project) => ports.some((port) => port.groupIds.includes(project.defaultGroupId)));
+  const groups = ports.flatMap(({ groupIds }) => groupIds.map((id) => ({ name: state.groups.get(id)?.name ?? id })));
   return {
     id: server.id,
     name: server.name,
@@ -67,7 +67,7 @@ function showServer(state: State, server: ServerRecord, view: View): Record<stri
     key_name: server.keyName,
     'OS-SRV-USG:launched_at': server.launchedAt === null ? null : micros(server.launchedAt),
     'OS-SRV-USG:terminated_at': server.terminatedAt === null ? null : micros(server.terminatedAt),
-    ...(groups.length > 0 && { security_groups: groups.map(() => ({ name: 'default' })) }),
+    ...(groups.length > 0 && { security_groups: groups }),
     'OS-EXT-STS:task_state': server.taskState,
     'OS-EXT-STS:vm_state': server.vmState,
     'OS-EXT-STS:power_state': server.powerState,

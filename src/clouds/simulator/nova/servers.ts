@@ -21,12 +21,12 @@ export function novaServers(state: State): Routes<NovaCall> {
     'GET /v2.1/servers': (call) => list(state, call, (server, view) => JSON.stringify(showBriefly(server, view))),
     'GET /v2.1/servers/detail': (call) => list(state, call, (server, view) => renderServer(state, server, view)),
     'POST /v2.1/servers': (call) => {
-      const server = createServers(state, call);
+      const { server, groups } = createServers(state, call);
       const answer = {
         id: server.id,
         links: links(server.id, call.view),
         'OS-DCF:diskConfig': 'MANUAL',
-        security_groups: [{ name: 'default' }],
+        security_groups: groups.map((name) => ({ name })),
         adminPass: state.chance.hex(12),
       };
       return { status: 202, json: { server: answer }, headers: location(server, call.view) };

@@ -6,6 +6,7 @@ import { Refusal } from '../model/refusal.js';
 import { requireState } from '../model/server-actions.js';
 import { changeServer } from '../model/servers.js';
 import type { State } from '../model/state.js';
+import { beginTask, volumeStatusOf } from '../model/volumes.js';
 import type { NovaCall } from './call.js';
 import { findServer } from './servers.js';
 
@@ -26,6 +27,7 @@ export function novaVolumes(state: State): Routes<NovaCall> {
     [`POST ${path}`]: (call) => {
       const server = findServer(state, call);
       const { volumeId, device } = parseBody(attachBody, call.body).volumeAttachment;
+      if (server.locked) throw new Refusal(409, `Instance ${server.id} is locked`);
       requireState(server, 'attach_volume', ['active', 'paused', 'stopped', 'resized']);
       const volume = state.volumes.get(volumeId);
       if (volume === undefined || volume.projectId !== server.projectId) {
@@ -35,16 +37,17 @@ export function novaVolumes(state: State): Routes<NovaCall> {
         const by = `is already attached to instances: ${volume.serverId}`;
         throw new Refusal(400, `Invalid volume: volume ${volumeId} ${by}`);
       }
-      if (volume.readyAt > call.now) {
-        throw new Refusal(400, `Invalid volume: volume '${volumeId}' status must be 'available'. Currently in 'creating'`);
+      const status = volumeStatusOf(volume);
+      if (status !== 'available') {
+        throw new Refusal(400, `Invalid volume: volume '${volumeId}' status must be 'available'. Currently in '${status}'`);
       }
+      const { readyAt } = beginTask(state, volume, 'attaching', call.now, { serverId: server.id });
       const attachment: Attachment = {
         volumeId,
         attachmentId: state.environment.id(),
         device: device ?? `/dev/sd${freeLetter(server)}`,
-        at: call.now,
+        at: readyAt,
       };
-      state.putVolume({ ...volume, serverId: server.id });
       state.putServer({ ...server, volumes: [...server.volumes, attachment] });
       return { status: 200, json: { volumeAttachment: show(server, attachment, call.view.minor) } };
     },
@@ -54,15 +57,23 @@ export function novaVolumes(state: State): Routes<NovaCall> {
     },
     [`DELETE ${path}/:volume`]: (call) => {
       const server = findServer(state, call);
+      if (server.locked) throw new Refusal(409, `Instance ${server.id} is locked`);
       const { volumeId } = find(server, call);
+      requireState(server, 'detach_volume', ['active', 'paused', 'suspended', 'stopped', 'resized']);
       const volume = state.volumes.get(volumeId);
-      if (volume !== undefined) state.putVolume({ ...volume, serverId: null });
-      const volumes = server.volumes.filter((other) => other.volumeId !== volumeId);
-      changeServer(state, server, 'detach_volume', call.asker, call.now, { volumes });
+      if (volume === undefined || volume.task !== null)
+        throw new Refusal(400, `${BUSY} (HTTP 400) (Request-ID: ${call.requestId})`);
+      changeServer(state, server, 'detach_volume', call.asker, call.now, {});
+      beginTask(state, volume, 'detaching', call.now);
       return { status: 202 };
     },
   };
 }
+
+const BUSY = [
+  'Invalid volume: Invalid input received: Invalid volume: Unable to detach volume.',
+  "Volume status must be 'in-use' and attach_status must be 'attached' to detach.",
+].join(' ');
 
 function find(server: ServerRecord, { params }: NovaCall): Attachment {
   const attachment = server.volumes.find(({ volumeId }) => volumeId === params.volume);
