@@ -465,6 +465,18 @@ describe('adoption', () => {
   });
 });
 
+test('one that bears our tag and has no record is counted and left, until a record adopts it', async () => {
+  await withVolume();
+  rig.cloud.volumes.put('left', { owner: { installation: INSTALLATION, uid: 'nobody', attempt: 'a' } });
+  const counted = () => Object(rig.get('Cloud', 'lab').status).volumes;
+  await rig.until('it is counted', () => counted()?.orphans === 1, 180_000);
+  expect(counted()).toEqual({ ours: 2, orphans: 1 });
+  await declare('second', { adopt: { id: 'left' } });
+  await rig.until('it is adopted', () => ready('second') === 'True Available');
+  await rig.until('it is not counted any more', () => counted()?.orphans === 0, 180_000);
+  expect(rig.cloud.count('deleteVolume')).toBe(0);
+});
+
 describe('its deletion', () => {
   const gone = () => rig.until('it is gone', () => rig.find('Volume', 'data') === undefined);
 
