@@ -337,6 +337,7 @@ describe('its place', () => {
     expect(status().attachment?.serverId).toBe('s1');
     await rig.until('it is attached', () => ready() === 'True Attached');
     expect(rig.cloud.count('attachVolume')).toBe(afterEffect ? 1 : 2);
+    expect(rig.events('data')).toEqual(['Normal Created', 'Warning OutcomeUnknown', ...(afterEffect ? [] : ['Normal Attached'])]);
   });
 
   test('is forgotten at once when the cloud refuses it', async () => {
