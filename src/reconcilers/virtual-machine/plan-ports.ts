@@ -140,7 +140,7 @@ export function firewallPending(message: string, now: Date): Plan {
   return progressing('FirewallPending', message, { on: 'firewall rules', until: soon(now) });
 }
 
-/** A status that was lost: the ports on the server bear our owner tag. */
+/** A status that was lost, or left behind with another installation: the ports on the server bear an owner tag. */
 function planLostPorts(vm: VirtualMachine, observation: Observation, server: Server): Plan | undefined {
   if (!usesPorts(vm)) return undefined;
   const own = observation.ports.known.filter(({ port }) => port.owner && port.serverId === server.id);

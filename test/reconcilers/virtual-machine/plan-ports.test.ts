@@ -339,6 +339,12 @@ const CASES: readonly Case[] = [
     steps: ['note that it has the ports p1'],
   },
   {
+    reason: 'a machine that was moved here keeps the ports that it was made with elsewhere',
+    given: { spec: { networks: NET }, status: { ...BOUND, applied: APPLIED_NET } },
+    seen: built([fact('p1', { owner: { installation: 'elsewhere', key: 'uid-there' } }, server())]),
+    steps: ['note that it has the ports p1'],
+  },
+  {
     reason: 'other networks need another server; its ports stay until that is gone',
     given: { spec: { networks: [{ name: 'other' }], onChange: 'Replace' }, status: WITH_PORT },
     seen: built([fact('p1', {}, server())]),
