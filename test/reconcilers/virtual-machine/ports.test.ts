@@ -135,6 +135,30 @@ describe('a machine with a declared network', () => {
     expect(rig.events('web-1')).toContain('Warning Conflict');
   });
 
+  test('has the security groups that rules ask for from the first packet, where the cloud makes the port too', async () => {
+    rig.cloud.listSecurityGroups = async () => [{ id: 'standard', name: 'default', rules: [], isDefault: true }];
+    await rig.declareCloud();
+    rig.start();
+    for (const name of ['web-1', 'plain']) {
+      await rig.store.create({
+        apiVersion: 'dispatcher.dev/v1alpha1',
+        kind: 'FirewallRule',
+        metadata: { name, namespace: 'default' },
+        spec: { cloudRef: { name: 'lab' }, virtualMachineRef: { name }, direction: 'Ingress', protocol: 'TCP', cidrs: ['::/0'] },
+      });
+    }
+    await rig.declare('web-1', NET);
+    await rig.declare('plain');
+    await untilBound();
+    await untilBound('plain');
+    // What a rule opens could not be made here: the machine is made all the same, with the groups that are there.
+    expect(rig.cloud.ports.requests).toMatchObject([{ name: 'web-1', groupIds: ['standard'] }]);
+    expect(rig.cloud.requests.map(({ name, groupIds }) => [name, groupIds]).sort()).toEqual([
+      ['plain', ['standard']],
+      ['web-1', undefined],
+    ]);
+  });
+
   test('waits without a network service, says so, and is made when there is one', async () => {
     rig.cloud.break('listPorts', failure('Unsupported', 'this cloud has no network service'));
     await rig.declareCloud();
