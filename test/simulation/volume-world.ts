@@ -28,7 +28,8 @@ export class VolumeWorld extends StockWorld {
     super(seed, options);
     const { volumes } = this.cloud;
     volumes.growsInUse = this.world.random() < 0.7;
-    volumes.mayDelete = ({ owner }) => owner !== undefined && this.#doomed.has(owner.uid);
+    // By its record too: somebody may have taken the owner tag off.
+    volumes.mayDelete = ({ id, owner }) => [...this.#doomed].some((uid) => owner?.uid === uid || this.#bound.get(uid) === id);
   }
 
   protected override people(): void {

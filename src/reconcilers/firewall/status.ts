@@ -60,6 +60,12 @@ export function reportRule(
   const waiting = looks.filter((one) => one === 'attaching').length;
   if (waiting > 0)
     return { conditions: progress('Attaching', `${waiting} of ${count(machines.length)} do not have it yet`), facts };
+  const undeclared = group.rules.filter((one) => one.other !== undefined || !wish?.traffic.has(trafficKey(one))).length;
+  if (undeclared > 0)
+    return {
+      conditions: progress('Closing', `${undeclared} rules that nobody declares any more are still in its security group`),
+      facts,
+    };
   return { conditions: [inForce(machines.length, reached)], facts };
 }
 

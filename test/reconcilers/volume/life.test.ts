@@ -337,6 +337,7 @@ describe('its place', () => {
     expect(status().attachment?.serverId).toBe('s1');
     await rig.until('it is attached', () => ready() === 'True Attached');
     expect(rig.cloud.count('attachVolume')).toBe(afterEffect ? 1 : 2);
+    expect(rig.events('data')).toEqual(['Normal Created', 'Warning OutcomeUnknown', ...(afterEffect ? [] : ['Normal Attached'])]);
   });
 
   test('is forgotten at once when the cloud refuses it', async () => {
@@ -463,6 +464,18 @@ describe('adoption', () => {
           .join() === 'False VolumeClaimed,True Available',
     );
   });
+});
+
+test('one that bears our tag and has no record is counted and left, until a record adopts it', async () => {
+  await withVolume();
+  rig.cloud.volumes.put('left', { owner: { installation: INSTALLATION, uid: 'nobody', attempt: 'a' } });
+  const counted = () => Object(rig.get('Cloud', 'lab').status).volumes;
+  await rig.until('it is counted', () => counted()?.orphans === 1, 180_000);
+  expect(counted()).toEqual({ ours: 2, orphans: 1 });
+  await declare('second', { adopt: { id: 'left' } });
+  await rig.until('it is adopted', () => ready('second') === 'True Available');
+  await rig.until('it is not counted any more', () => counted()?.orphans === 0, 180_000);
+  expect(rig.cloud.count('deleteVolume')).toBe(0);
 });
 
 describe('its deletion', () => {

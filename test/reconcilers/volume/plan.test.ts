@@ -370,7 +370,7 @@ describe('whatever is seen', () => {
       (step, { subject, observation, volume }) =>
         step.kind !== 'Attach' ||
         (volume.attachments.length === 0 &&
-          volume.state !== 'InUse' &&
+          volume.state === 'Available' &&
           step.serverId === observation.target?.serverId &&
           subject.status?.attachment?.serverId === step.serverId &&
           subject.status.builtAt !== undefined &&
