@@ -273,10 +273,34 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     volumes.follow(cache, ({ previous, current }) =>
       [previous, current].flatMap((resource) => (resource ? records.volumesConcerned(resource).map(keyOf) : [])),
     );
-  for (const cache of [caches.FirewallRule, caches.VirtualMachine, caches.VirtualMachineAssignment, caches.Cloud])
-    cache.onChange(({ previous, current }) => {
-      for (const cloud of [previous, current].flatMap(cloudsConcerned)) wakeFirewall(cloud);
-    });
+  caches.FirewallRule.onChange((change) => {
+    const { previous, current, own } = change;
+    for (const cloud of [previous, current].flatMap((rule) => (rule ? INDEXES.cloud(rule) : []))) {
+      if (!isSameWish(change)) wakeFirewall(cloud);
+      // As any status that somebody else wrote: two who differ must not race.
+      else if (!own) firewalls.enqueueAfter({ kind: 'Cloud', namespace: '', name: cloud }, STATUS_DELAY_MS);
+    }
+  });
+  caches.VirtualMachine.onChange((change) => {
+    const { previous, current } = change;
+    const sameServer = fieldOf(previous?.status, 'id') === fieldOf(current?.status, 'id');
+    const sameLabels = sameJson(previous?.metadata.labels ?? {}, current?.metadata.labels ?? {});
+    if (isSameWish(change) && sameServer && sameLabels) return;
+    for (const cloud of [previous, current].flatMap((machine) => (machine ? INDEXES.cloud(machine) : []))) wakeFirewall(cloud);
+  });
+  // A rule may be for whatever machine an assignment has, in any Cloud.
+  caches.VirtualMachineAssignment.onChange(({ previous, current }) => {
+    const machines = [previous, current].flatMap(machineOf).flatMap((key) => records.get(key) ?? []);
+    for (const cloud of machines.flatMap((machine) => INDEXES.cloud(machine))) wakeFirewall(cloud);
+    const { namespace = '' } = (current ?? previous)?.metadata ?? {};
+    if (!previous || !current)
+      for (const rule of records.inNamespace('FirewallRule', namespace))
+        for (const cloud of INDEXES.cloud(rule)) wakeFirewall(cloud);
+  });
+  caches.Cloud.onChange((change) => {
+    const { name } = (change.current ?? change.previous)?.metadata ?? {};
+    if (name !== undefined && !isSameWish(change)) wakeFirewall(name);
+  });
   machines.follow(
     caches.Cloud,
     unlessOwn(({ metadata }) => records.ofCloud('VirtualMachine', metadata.name).map(keyOf)),
@@ -462,14 +486,6 @@ function keysOfPort(records: Records, cloud: string, { owner, serverId }: Port):
 function keysOfVolume(records: Records, cloud: string, { id, owner }: CloudVolume): ResourceKey[] {
   const own = owner && records.volumeWithUid(owner.uid);
   return [...records.volumesBoundTo(cloud, id), ...(own ? [own] : [])].map(keyOf);
-}
-
-/** The Clouds whose firewall a change may concern. */
-function cloudsConcerned(resource: Resource | undefined): string[] {
-  if (!resource) return [];
-  if (resource.kind === 'Cloud') return [resource.metadata.name];
-  const cloud = resource.kind === 'VirtualMachineAssignment' ? fieldOf(resource.status, 'cloud') : undefined;
-  return typeof cloud === 'string' ? [cloud] : INDEXES.cloud(resource);
 }
 
 /** What was declared while nobody looked goes before what has been looked at since it was declared. */

@@ -19,11 +19,13 @@ export class Batch<Request, Answer> {
    * @param make MUST answer in the order asked.
    * @param most requests in one call.
    * @param flights calls under way at once.
+   * @param together requests of which value may go in one call. Default: all.
    */
   constructor(
     private readonly make: (requests: readonly Request[]) => Promise<readonly Answer[]>,
     private readonly most: number,
     private readonly flights: number,
+    private readonly together: (request: Request) => string = () => '',
   ) {}
 
   /** @throws CloudError as the call that it went with does. */
@@ -37,12 +39,22 @@ export class Batch<Request, Answer> {
 
   #fly(): void {
     if (this.#flights >= this.flights || this.#waiting.length === 0) return;
-    const passengers = this.#waiting.splice(0, this.most);
+    const passengers = this.#board();
     this.#flights += 1;
     void this.#send(passengers).finally(() => {
       this.#flights -= 1;
       this.#fly();
     });
+  }
+
+  /** The next call's: who waits longest, and those who may go along. */
+  #board(): Passenger<Request, Answer>[] {
+    const [first] = this.#waiting;
+    const bound = first && this.together(first.request);
+    const passengers = this.#waiting.filter(({ request }) => this.together(request) === bound).slice(0, this.most);
+    const aboard = new Set(passengers);
+    this.#waiting = this.#waiting.filter((each) => !aboard.has(each));
+    return passengers;
   }
 
   async #send(passengers: readonly Passenger<Request, Answer>[]): Promise<void> {

@@ -80,7 +80,13 @@ export class Connection {
     this.volumes = new ListObserver(volumesOf(driver), settings, environment, log, listener.volumes);
     this.#newPorts = new Batch((requests) => driver.createPorts(requests), MOST_AT_ONCE, FLIGHTS);
     this.#newGroups = new Batch((requests) => driver.createSecurityGroups(requests), MOST_AT_ONCE, FLIGHTS);
-    this.#newRules = new Batch((rules) => driver.createSecurityGroupRules(rules), MOST_AT_ONCE, FLIGHTS);
+    // neutron takes the rules of one group in a call.
+    this.#newRules = new Batch(
+      (rules) => driver.createSecurityGroupRules(rules),
+      MOST_AT_ONCE,
+      FLIGHTS,
+      ({ inGroup }) => inGroup,
+    );
     this.volumeTypes = new SharedList(() => driver.listVolumeTypes(), environment);
     this.catalog = new Catalog(driver, environment);
     this.keyPairs = new SharedList(() => driver.listKeyPairs(), environment);
@@ -191,8 +197,13 @@ function portsOf(driver: CloudDriver): ListOptions<Port> {
       ...(owner ? [`owner/${owner.installation}/${owner.key}`] : []),
       ...groupIds.map((id) => `group/${id}`),
     ],
-    same: (a, b) => isDeepStrictEqual({ ...a, groupIds: a.groupIds.toSorted() }, { ...b, groupIds: b.groupIds.toSorted() }),
+    same: (a, b) => isDeepStrictEqual(withoutOrder(a), withoutOrder(b)),
   };
+}
+
+/** The revision moves with what nobody here looks at, too. */
+function withoutOrder({ revision: _revision, groupIds, ...port }: Port): unknown {
+  return { ...port, groupIds: groupIds.toSorted() };
 }
 
 function groupsOf(driver: CloudDriver): ListOptions<SecurityGroup> {

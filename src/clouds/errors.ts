@@ -5,7 +5,7 @@
 export const CLOUD_ERRORS = {
   NotFound: { outcome: 'none', retry: 'backoff', advice: 'check the name or id in the cloud' },
   Unauthorized: { outcome: 'none', retry: 'backoff', advice: "correct the Secret that the Cloud's credentialsRef names" },
-  Quota: { outcome: 'none', retry: 'backoff', advice: 'raise the quota of the project or delete servers' },
+  Quota: { outcome: 'none', retry: 'backoff', advice: 'raise the quota of the project, or delete what uses it up' },
   Capacity: { outcome: 'none', retry: 'backoff', advice: 'choose a smaller flavor, or wait until the cloud has room' },
   RateLimited: { outcome: 'none', retry: 'after', advice: 'lower limits.requestsPerSecond of the Cloud if it recurs' },
   Invalid: { outcome: 'none', retry: 'change', advice: 'correct the field that the message names' },

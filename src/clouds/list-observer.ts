@@ -246,7 +246,7 @@ export class ListObserver<Item extends { readonly id: string }> {
       for (const value of this.options.index?.(item) ?? [])
         this.#index.set(value, (this.#index.get(value) ?? new Set()).add(item.id));
     }
-    this.#entries.set(item.id, { item: known && !news ? known.item : item, asOf });
+    this.#entries.set(item.id, { item, asOf });
     return news;
   }
 

@@ -19,6 +19,8 @@ export interface Port {
   readonly owner?: NetworkOwner;
   /** False: the network does not look at security groups on this port, and it can have none. */
   readonly secured: boolean;
+  /** Another one after each change, where the cloud counts them: see {@link NetworkDriver.setPortGroups}. */
+  readonly revision?: string;
 }
 
 /**
@@ -86,8 +88,11 @@ export interface NetworkDriver {
    * @throws CloudError Invalid if a network or group is not there; Capacity if a network has no address left; Quota.
    */
   createPorts(requests: readonly CreatePortRequest[], signal?: AbortSignal): Promise<readonly Port[]>;
-  /** Replaces all groups of a port in one call. @throws CloudError NotFound if the port is not there; Conflict if a group is not. */
-  setPortGroups(id: string, groupIds: readonly string[], signal?: AbortSignal): Promise<Port>;
+  /**
+   * Replaces all groups of a port in one call. @throws CloudError NotFound; Conflict if a group is not there, or the port is not as it was
+   * seen, by its revision: what others have changed meanwhile is not overwritten, and a request that arrives late has no effect.
+   */
+  setPortGroups(port: Pick<Port, 'id' | 'revision'>, groupIds: readonly string[], signal?: AbortSignal): Promise<Port>;
   /** Takes the owner tag off a port, and leaves it. NotFound is success. */
   disownPort(id: string, signal?: AbortSignal): Promise<void>;
   /** NotFound is success. A server that has it loses the address. */

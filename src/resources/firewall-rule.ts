@@ -81,6 +81,11 @@ export const firewallRuleStatusSchema = z.strictObject({
     .strictObject({ id: z.string().max(255), name: z.string().max(255) })
     .optional()
     .describe('The security group that bears it in the cloud: shared by all rules of the same target.'),
+  formerGroups: z
+    .array(z.string().max(255))
+    .max(32)
+    .optional()
+    .describe('Groups that it was in before it was for other machines, by id, until it is closed there.'),
   rules: z.int().nonnegative().optional().describe('Rules in that group that stand for it.'),
   targets: z
     .strictObject({

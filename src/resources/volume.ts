@@ -55,6 +55,8 @@ export const volumeStatusSchema = z.strictObject({
     .optional()
     .describe('Where it is attached, or is about to be. A server that is not ours and was not declared is not told here.'),
   ledger: ledgerSchema.optional(),
+  /** The token of the attempt that the bound volume is of: the ledger's, unless one came from an earlier attempt. */
+  attempt: z.string().max(64).optional(),
   /** When it was first seen usable: from then on it may hold data. */
   builtAt: time.optional(),
   failures: z

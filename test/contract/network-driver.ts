@@ -114,17 +114,27 @@ export function networkDriverContract(name: string, setup: () => Promise<DriverU
         const [a, b, c] = await makeGroups(3);
         if (!a || !b || !c) throw new Error('too few groups');
         const { id } = await makePort({ groupIds: [a.id] });
-        expect([...(await driver.setPortGroups(id, [b.id, c.id])).groupIds].sort()).toEqual([b.id, c.id].sort());
+        expect([...(await driver.setPortGroups({ id }, [b.id, c.id])).groupIds].sort()).toEqual([b.id, c.id].sort());
         expect([...((await listedPort(id))?.groupIds ?? [])].sort()).toEqual([b.id, c.id].sort());
-        expect((await driver.setPortGroups(id, [])).groupIds).toEqual([]);
-        expect(await failureOf(driver.setPortGroups(id, [MISSING]))).toMatchObject(conflict);
-        expect(await failureOf(driver.setPortGroups(MISSING, [a.id]))).toMatchObject({ code: 'NotFound' });
+        expect((await driver.setPortGroups({ id }, [])).groupIds).toEqual([]);
+        expect(await failureOf(driver.setPortGroups({ id }, [MISSING]))).toMatchObject(conflict);
+        expect(await failureOf(driver.setPortGroups({ id: MISSING }, [a.id]))).toMatchObject({ code: 'NotFound' });
+      });
+
+      it('take no other groups once they are otherwise than they were seen', async () => {
+        const [a, b] = await makeGroups(2);
+        if (!a || !b) throw new Error('too few groups');
+        const seen = await makePort({ groupIds: [a.id] });
+        const changed = await driver.setPortGroups(seen, [a.id, b.id]);
+        expect(await failureOf(driver.setPortGroups(seen, [a.id]))).toMatchObject(conflict);
+        expect([...((await listedPort(seen.id))?.groupIds ?? [])].sort()).toEqual([a.id, b.id].sort());
+        expect((await driver.setPortGroups(changed, [b.id])).groupIds).toEqual([b.id]);
       });
 
       it('lose their owner and nothing else when they are disowned; one that is not there is success', async () => {
         const { owner: _, ...rest } = await makePort();
         await driver.disownPort(rest.id);
-        expect(await listedPort(rest.id)).toEqual(rest);
+        expect(await listedPort(rest.id)).toEqual({ ...rest, revision: expect.anything() });
         await driver.disownPort(MISSING);
       });
 
@@ -144,14 +154,14 @@ export function networkDriverContract(name: string, setup: () => Promise<DriverU
           const port = await makePort({ groupIds: [group.id] });
           const server = await running({ networks: { portIds: [port.id] } });
           expect(server.addresses.map(({ address }) => address)).toEqual(port.addresses);
-          expect(await listedPort(port.id)).toEqual({ ...port, serverId: server.id });
+          expect(await listedPort(port.id)).toEqual({ ...port, serverId: server.id, revision: expect.anything() });
           await driver.deleteServer(server.id);
           await until('it is gone', async () => ((await isGone(server.id)) ? true : undefined));
           const left = await until('the port is free', async () => {
             const found = await listedPort(port.id);
             return found !== undefined && found.serverId === undefined ? found : undefined;
           });
-          expect(left).toEqual(port);
+          expect(left).toEqual({ ...port, revision: expect.anything() });
         },
         DEADLINE_MS,
       );

@@ -66,6 +66,32 @@ const flavorSchema = named.extend({ ram: z.int(), cpu: z.int(), disk: z.int() })
 const machineSchema = z.looseObject({ id_vm: z.string(), hostname: z.string(), ready: z.string(), state: z.string() });
 const doneSchema = z.strictObject({ status: z.literal('ok'), id_vm: z.string(), id: z.int().positive(), result: z.string() });
 
+const ruleSchema = z.strictObject({
+  name: z.string(),
+  namespace: z.string(),
+  nodes: z.array(z.string()),
+  direction: z.enum(['ingress', 'egress']),
+  protocol: z.enum(['tcp', 'udp', 'icmp', 'any']),
+  port_ranges: z.array(z.tuple([z.int(), z.int()])),
+  cidrs: z.array(z.string()),
+  state: z.enum(['opening', 'open', 'failed', 'closing']),
+  message: z.string(),
+});
+const ruledSchema = z.strictObject({ status: z.literal('ok'), result: z.string(), rule: ruleSchema });
+const volumeSchema = z.strictObject({
+  name: z.string(),
+  namespace: z.string(),
+  id: z.string(),
+  size: z.int(),
+  state: z.string(),
+  node: z.string(),
+  device: z.string(),
+  ready: z.enum(['True', 'False', 'Unknown']),
+  reason: z.string(),
+  message: z.string(),
+});
+const storedSchema = z.strictObject({ status: z.literal('ok'), result: z.string(), volume: volumeSchema });
+
 type Node = z.infer<typeof nodeSchema>;
 
 /** Drives every row of the dialect of 2015 with a plain HTTP client. */
@@ -108,6 +134,12 @@ export function v1Contract(open: () => Promise<V1World>, { passwords = true, els
     const reply = await client('POST', '/vm/start', { body: { name: `${world.prefix}${name}`, image, size, ...more } });
     expect({ code: reply.code, body: reply.body }).toMatchObject({ code: 200, body: { status: 'ok' } });
     return z.strictObject({ status: z.literal('ok'), nodes: nodeSchema }).parse(reply.body).nodes;
+  };
+  /** A request that must be done in time. */
+  const done = async (method: string, path: string, body?: object) => {
+    const reply = await client(method, path, body && { body });
+    expect({ code: reply.code, body: reply.body }).toMatchObject({ code: 200, body: { status: 'ok' } });
+    return reply;
   };
   const stop = async (node: string) => {
     const reply = await client('PUT', '/vm/stop', { body: { node } });
@@ -199,7 +231,13 @@ export function v1Contract(open: () => Promise<V1World>, { passwords = true, els
       ...['/vm/stop', '/vm/action/assign', '/vm/action/release', '/test/start', '/test/7/kill', '/fw/open', '/fw/close'].map(
         (path) => ['PUT', path] as const,
       ),
+      ['GET', '/fw/open'],
+      ['GET', '/fw/close'],
       ['GET', '/storage'],
+      ['POST', '/storage'],
+      ['PUT', '/storage/attach'],
+      ['PUT', '/storage/detach'],
+      ['DELETE', '/storage/data'],
     ];
     test.each(PATHS)('%s %s demands one', async (method, path) => {
       const reply = await client(method, path, { token: undefined });
@@ -288,6 +326,15 @@ export function v1Contract(open: () => Promise<V1World>, { passwords = true, els
       ['PUT', '/vm/stop', { node: 'a' }],
       ['PUT', '/vm/action/assign', { user: 'a', vm_type: 'b', node: 'c' }],
       ['PUT', '/vm/action/release', { node: 'c' }],
+      ['POST', '/fw/open', { node: 'a', port: 80, protocol: 'tcp', cidr: '0.0.0.0/0' }],
+      ['PUT', '/fw/close', { node: 'a', port: 80, protocol: 'tcp', cidr: '0.0.0.0/0' }],
+      ['GET', '/fw/open', undefined],
+      ['GET', '/fw/close', undefined],
+      ['GET', '/storage', undefined],
+      ['POST', '/storage', { name: 'a', size: 1 }],
+      ['PUT', '/storage/attach', { name: 'a', node: 'b' }],
+      ['PUT', '/storage/detach', { name: 'a' }],
+      ['DELETE', '/storage/a', undefined],
     ])('%s %s/absent: the cloud is not valid', async (method, path, body) => {
       await refused(client(method, `${path}/absent`, { body }), 500, /^Cloud not valid/);
     });
@@ -511,6 +558,185 @@ export function v1Contract(open: () => Promise<V1World>, { passwords = true, els
     });
   });
 
+  describe('ManageFirewall', () => {
+    const rules = async (path: string, token = tokens.agent, query = '') =>
+      listOf(await client('GET', `${path}${query}`, { token }), 'rules', ruleSchema);
+
+    test('opens a port of a machine for a network, once, tells of it, and closes it', async () => {
+      const node = await start('walled');
+      const http = { node: node.id, port: 80, protocol: 'tcp', cidr: '192.0.2.0/24' };
+      const { rule, result } = ruledSchema.parse((await done('POST', '/fw/open', http)).body);
+      expect(result).toBe(`Port 80/tcp for 192.0.2.0/24 of Node ${node.id} open`);
+      const said = { direction: 'ingress', protocol: 'tcp', port_ranges: [[80, 80]], cidrs: ['192.0.2.0/24'], nodes: [node.id] };
+      expect(rule).toMatchObject({ ...said, namespace: 'default', state: 'open' });
+      const { node: _node, port: _port, ...rest } = http;
+      const again = await done('PUT', '/fw/open/fake_driver', { ...rest, hostname: node.name, port_range: [80, 80] });
+      expect(ruledSchema.parse(again.body).rule.name).toBe(rule.name);
+      expect((await rules('/fw/open')).filter(({ name }) => name === rule.name)).toEqual([expect.objectContaining(said)]);
+      expect(ruledSchema.parse((await done('PUT', '/fw/close', http)).body)).toMatchObject({
+        result: `Port 80/tcp for 192.0.2.0/24 of Node ${node.id} closed`,
+        rule: { name: rule.name, state: 'closing' },
+      });
+      for (const path of ['/fw/open', '/fw/close']) expect((await rules(path)).map(({ name }) => name)).not.toContain(rule.name);
+      await refused(client('POST', '/fw/close', { body: http }), 400, /^no useful rule here: /);
+      await stop(node.id);
+    });
+
+    test('opens ranges, udp, icmp, and IPv6, each for itself; and what is open goes with its machine', async () => {
+      const node = await start('many');
+      const wanted = [
+        { port_range: [8000, 8100], protocol: 'tcp', cidr: '0.0.0.0/0' },
+        { port: 53, protocol: 'udp', cidr: '2001:db8::/32' },
+        { protocol: 'icmp', cidr: '10.0.0.0/8' },
+      ];
+      const names = new Set<string>();
+      for (const one of wanted)
+        names.add(ruledSchema.parse((await done('POST', '/fw/open', { node: node.id, ...one })).body).rule.name);
+      expect(names.size).toBe(3);
+      await done('PUT', '/fw/close', { node: node.id, ...wanted[1] });
+      const open = async () => (await rules('/fw/open')).filter(({ name }) => names.has(name));
+      expect((await open()).map(({ protocol }) => protocol).sort()).toEqual(['icmp', 'tcp']);
+      await stop(node.id);
+      await eventually(async () => {
+        expect(await open()).toEqual([]);
+        expect((await rules('/fw/close')).filter(({ name }) => names.has(name))).toEqual([]);
+      }, world.patienceMs);
+    });
+
+    test.each([
+      ['no network', { cidr: undefined }],
+      ['a network with host bits', { cidr: '192.0.2.7/24' }],
+      ['no port', { port: undefined }],
+      ['a port and a range', { port_range: [1, 2] }],
+      ['a range that runs backwards', { port: undefined, port_range: [2, 1] }],
+      ['port 65536', { port: 65_536 }],
+      ['a port of icmp', { protocol: 'icmp' }],
+      ['an unknown protocol', { protocol: 'sctp' }],
+      ['neither node nor hostname', { node: undefined }],
+    ])('%s does not validate', async (_what, change) => {
+      const body = { node: 'a', port: 80, protocol: 'tcp', cidr: '0.0.0.0/0', ...change };
+      for (const path of ['/fw/open', '/fw/close'])
+        await refused(client('PUT', path, { body }), 400, /^Some key doesn't validate the schema - /);
+    });
+
+    test('of a node that is not there is refused; who only views sees, and changes nothing', async () => {
+      const body = { node: 'absent', port: 80, protocol: 'tcp', cidr: '0.0.0.0/0' };
+      for (const path of ['/fw/open', '/fw/close']) await refused(client('PUT', path, { body }), 400, 'no useful node id here');
+      const node = await start('seen');
+      const mine = { ...body, node: node.id };
+      await refused(client('POST', '/fw/open', { body: mine, token: tokens.viewer }), 403, /cannot create/);
+      await refused(client('POST', '/fw/close', { body: mine, token: tokens.viewer }), 403, /cannot delete/);
+      await refused(
+        client('POST', `/fw/open${elsewhere}`, { body: mine, token: tokens.stranger }),
+        400,
+        'no useful node id here',
+      );
+      const { rule } = ruledSchema.parse((await done('POST', '/fw/open', mine)).body);
+      const seen = async (token: string, query = '') => (await rules('/fw/open', token, query)).map(({ name }) => name);
+      expect(await seen(tokens.viewer)).toContain(rule.name);
+      expect(await seen(tokens.stranger, elsewhere)).not.toContain(rule.name);
+      await stop(node.id);
+    });
+  });
+
+  describe('ManageStorage', () => {
+    const volumes = async (token = tokens.agent, query = '') =>
+      listOf(await client('GET', `/storage${query}`, { token }), 'volumes', volumeSchema);
+    const volume = async (method: string, path: string, body?: object) =>
+      storedSchema.parse((await done(method, path, body)).body).volume;
+
+    test('makes a volume, attaches it, detaches it, and destroys it, and each only where it can be', async () => {
+      const node = await start('disk');
+      await untilFree(node.id);
+      const name = `${world.prefix}disk`;
+      const made = await volume('POST', '/storage', { name, size: 1 });
+      expect(made).toMatchObject({
+        name,
+        namespace: 'default',
+        size: 1,
+        node: '',
+        ready: 'True',
+        id: expect.stringMatching(/./),
+      });
+      await refused(client('POST', '/storage', { body: { name, size: 1 } }), 409, /already exists/);
+      await refused(client('PUT', '/storage/detach', { body: { name } }), 409, `Volume ${name} is not attached`);
+      const attached = await volume('PUT', '/storage/attach', { name, node: node.id });
+      expect(attached).toMatchObject({ id: made.id, node: node.id });
+      expect(await volume('PUT', '/storage/attach/fake_driver', { name, hostname: node.name })).toMatchObject({ node: node.id });
+      await refused(client('DELETE', `/storage/${name}`), 409, `Volume ${name} is attached to Node ${node.id}: detach it first`);
+      expect((await volumes()).find((each) => each.name === name)).toMatchObject({ id: made.id, node: node.id });
+      expect(await volume('PUT', '/storage/detach', { name, node: node.id })).toMatchObject({ id: made.id, node: '' });
+      expect((await done('DELETE', `/storage/${name}/fake_driver`)).body).toEqual({
+        status: 'ok',
+        result: `Volume ${name} deleted`,
+      });
+      expect((await volumes()).map((each) => each.name)).not.toContain(name);
+      await refused(client('DELETE', `/storage/${name}`), 400, 'no useful volume name here');
+      await stop(node.id);
+    });
+
+    test('makes one that is attached from the beginning; the machine can be stopped, and the volume stays', async () => {
+      const node = await start('home');
+      await untilFree(node.id);
+      const name = `${world.prefix}home`;
+      const { id } = await volume('POST', '/storage', { name, size: 1, node: node.id });
+      await stop(node.id);
+      await refused(client('DELETE', `/storage/${name}`), 409, /detach it first$/);
+      await eventually(async () => {
+        const reply = await client('PUT', '/storage/detach', { body: { name } });
+        expect(storedSchema.parse(reply.body).volume).toMatchObject({ id, node: '' });
+      }, world.patienceMs);
+      await done('DELETE', `/storage/${name}`);
+    });
+
+    test('one that is declared to be kept is not destroyed', async () => {
+      const name = `${world.prefix}kept`;
+      const spec = { cloudRef: { name: world.cloud }, sizeGiB: 1, deletionPolicy: 'Retain' };
+      const kept = {
+        apiVersion: 'dispatcher.dev/v1alpha1',
+        kind: 'Volume',
+        metadata: { name, namespace: 'default' },
+        spec,
+      };
+      await world.declare(kept);
+      await refused(client('DELETE', `/storage/${name}`), 409, /^the Volume default\/.* is not to be destroyed: /);
+      await world.remove(kept);
+      await world.declare({
+        ...kept,
+        metadata: { name: `${name}-2`, namespace: 'default' },
+        spec: { ...spec, deletionPolicy: 'Delete' },
+      });
+      await done('DELETE', `/storage/${name}-2`);
+    });
+
+    test.each([
+      ['POST', '/storage', { size: 1 }],
+      ['POST', '/storage', { name: 'My Data', size: 1 }],
+      ['POST', '/storage', { name: 'data', size: 0 }],
+      ['POST', '/storage', { name: 'data', size: 1, node: 'a', hostname: 'b' }],
+      ['PUT', '/storage/attach', { name: 'data' }],
+      ['PUT', '/storage/detach', { node: 'a' }],
+    ])('%s %s with %j does not validate', async (method, path, body) => {
+      await refused(client(method, path, { body }), 400, /^Some key doesn't validate the schema - /);
+    });
+
+    test('what is not there is refused; who only views sees, and changes nothing', async () => {
+      await refused(client('POST', '/storage', { body: { name: 'a', size: 1, node: 'absent' } }), 400, 'no useful node id here');
+      await refused(client('PUT', '/storage/detach', { body: { name: 'absent' } }), 400, 'no useful volume name here');
+      const name = `${world.prefix}seen`;
+      const body = { name, size: 1 };
+      await refused(client('POST', '/storage', { body, token: tokens.viewer }), 403, /cannot create/);
+      await refused(client('POST', '/storage?namespace=elsewhere', { body }), 403, /cannot create/);
+      await done('POST', '/storage', body);
+      await refused(client('DELETE', `/storage/${name}`, { token: tokens.viewer }), 403, /cannot delete/);
+      const asStranger = { token: tokens.stranger };
+      await refused(client('DELETE', `/storage/${name}${elsewhere}`, asStranger), 400, 'no useful volume name here');
+      expect((await volumes(tokens.viewer)).map((each) => each.name)).toContain(name);
+      expect((await volumes(tokens.stranger, elsewhere)).map((each) => each.name)).not.toContain(name);
+      await done('DELETE', `/storage/${name}`);
+    });
+  });
+
   describe('VMManageAPI: what is not served', () => {
     test.each([
       ['PATCH', '/'],
@@ -526,6 +752,10 @@ export function v1Contract(open: () => Promise<V1World>, { passwords = true, els
       ['POST', '/vm/action/release'],
       ['GET', '/test/start'],
       ['PATCH', '/fw/open'],
+      ['DELETE', '/fw/close'],
+      ['PUT', '/storage'],
+      ['GET', '/storage/attach/default'],
+      ['POST', '/storage/detach/default'],
     ])('%s %s is not implemented', async (method, path) => {
       const reply = await client(method, path);
       await refused(reply, 501, 'Not implemented');
@@ -539,19 +769,6 @@ export function v1Contract(open: () => Promise<V1World>, { passwords = true, els
     ])('OPTIONS %s answers, to anybody', async (path, allow) => {
       const reply = await client('OPTIONS', path, { token: undefined });
       expect({ code: reply.code, allow: reply.headers.allow }).toEqual({ code: 200, allow });
-    });
-
-    test.each([
-      ['GET', '/fw/open', 'FirewallRule'],
-      ['POST', '/fw/open/default', 'FirewallRule'],
-      ['PUT', '/fw/close', 'FirewallRule'],
-      ['GET', '/storage', 'Volume'],
-      ['POST', '/storage', 'Volume'],
-      ['PUT', '/storage/attach', 'Volume'],
-      ['PUT', '/storage/detach/default', 'Volume'],
-      ['DELETE', '/storage/data', 'Volume'],
-    ])('%s %s is not implemented until there is a kind %s', async (method, path, kind) => {
-      await refused(client(method, path, { body: {} }), 501, `Not implemented until the kind ${kind} exists`);
     });
 
     test.each([
@@ -608,6 +825,8 @@ export function v1Contract(open: () => Promise<V1World>, { passwords = true, els
           '/vm/start',
           '/vm/action/assign/{cloud}',
           '/test/{user_id}/kill',
+          '/fw/open/{cloud}',
+          '/storage/attach',
         ]),
       );
       const page = await nobody('GET', '/docs');

@@ -62,6 +62,51 @@ describeWith(existsSync(CLIENT), HOW)('The stock openstack client on a simulated
     });
   }, 120_000);
 
+  it('opens ports with security groups, on a port that outlives its server', async () => {
+    const group = row.parse(await json('security', 'group', 'create', '--description', 'for the web', 'web'));
+    expect(group).toMatchObject({ name: 'web', description: 'for the web' });
+    const source = ['--remote-ip', '10.0.0.0/8'];
+    const rule = row.parse(
+      await json('security', 'group', 'rule', 'create', '--protocol', 'tcp', '--dst-port', '80:81', ...source, 'web'),
+    );
+    expect(rule).toMatchObject({ protocol: 'tcp', port_range_min: 80, port_range_max: 81, remote_ip_prefix: '10.0.0.0/8' });
+    expect(await json('security', 'group', 'rule', 'list', '--ingress', 'web')).toMatchObject([
+      { ID: rule.id, 'IP Protocol': 'tcp', 'Port Range': '80:81', 'IP Range': '10.0.0.0/8' },
+    ]);
+    const port = row.parse(await json('port', 'create', '--network', 'demo-net', '--security-group', 'web', 'fence'));
+    expect(await json('port', 'list', '--network', 'demo-net')).toMatchObject([{ ID: port.id, Name: 'fence' }]);
+    await openstack('server', 'create', '--image', 'cirros-fake', '--flavor', 'm1.tiny', '--port', 'fence', '--wait', 'web-2');
+    await openstack('server', 'add', 'security', 'group', 'web-2', 'default');
+    expect(await json('server', 'show', 'web-2')).toMatchObject({
+      addresses: { 'demo-net': [expect.any(String)] },
+      security_groups: [{ name: 'web' }, { name: 'default' }],
+    });
+    await openstack('server', 'remove', 'security', 'group', 'web-2', 'default');
+    await openstack('server', 'delete', '--wait', 'web-2');
+    expect(await json('port', 'show', 'fence')).toMatchObject({ device_id: '', security_group_ids: [group.id] });
+    await expect(openstack('security', 'group', 'delete', 'web')).rejects.toThrow(/in use/);
+    await openstack('port', 'delete', 'fence');
+    await openstack('security', 'group', 'rule', 'delete', String(rule.id));
+    await openstack('security', 'group', 'delete', 'web');
+    expect(await json('security', 'group', 'list')).toMatchObject([{ Name: 'default' }]);
+  }, 240_000);
+
+  it('makes a volume, grows it, and gives it to a server and takes it back', async () => {
+    expect(await json('volume', 'type', 'list')).toMatchObject([{ Name: '__DEFAULT__' }]);
+    const made = row.parse(await json('volume', 'create', '--size', '1', '--property', 'a=b', 'home'));
+    expect(made).toMatchObject({ name: 'home', size: 1, status: 'creating', properties: { a: 'b' } });
+    await openstack('volume', 'set', '--size', '2', 'home');
+    await openstack('server', 'create', '--image', 'cirros-fake', '--flavor', 'm1.tiny', '--wait', 'web-3');
+    await openstack('server', 'add', 'volume', 'web-3', 'home');
+    expect(await json('volume', 'list', '--name', 'home')).toMatchObject([
+      { ID: made.id, Status: 'in-use', Size: 2, 'Attached to': [{ device: '/dev/sdb' }] },
+    ]);
+    await openstack('server', 'remove', 'volume', 'web-3', 'home');
+    await openstack('server', 'delete', '--wait', 'web-3');
+    await openstack('volume', 'delete', 'home');
+    expect(await json('volume', 'list', '--name', 'home')).toEqual([]);
+  }, 180_000);
+
   it('makes a key pair and a volume', async () => {
     expect(await openstack('keypair', 'create', 'my-key')).toMatch(/^-----BEGIN RSA PRIVATE KEY-----/);
     expect(await json('volume', 'create', '--size', '2', 'data')).toMatchObject({ name: 'data', size: 2, status: 'creating' });

@@ -10,7 +10,7 @@ const read = (path: string) => readFileSync(`${root}${path}`, 'utf8');
 const RECONCILERS = 'src/reconcilers/';
 /** The words in these places are reasons. What a condition says that is True is none of why something is not Ready. */
 const GIVEN = [
-  /\b(?:steps|working|progressing|reconciling|stalled|uncertain|problem|failed)\(\s*'(\w+)'/g,
+  /\b(?:steps|working|progressing|progress|reconciling|stalled|uncertain|problem|failed)\(\s*'(\w+)'/g,
   /\bcondition\('\w+', '(?:False|Unknown)', '(\w+)'/g,
   /(?<!status: 'True', )\breason: '(\w+)'/g,
 ];
@@ -29,6 +29,19 @@ const conditions = [
     files: [...filesOf('virtual-machine').filter((file) => !file.endsWith('/reconciler.ts')), 'cloud/problem.ts'],
     // States are told as they are: see `planPresent`.
     others: ['Rebooting', 'Rebuilding', 'Resizing', INVALID, ...Object.keys(CLOUD_ERRORS)],
+  },
+  {
+    page: 'volume.md',
+    heading: 'Why a volume is not Ready',
+    files: [...filesOf('volume').filter((file) => !/\/(reconciler|steps)\.ts$/.test(file)), 'cloud/problem.ts'],
+    // States are told as they are: see `planPresent`.
+    others: ['Changing', 'Attaching', 'Detaching', INVALID, ...Object.keys(CLOUD_ERRORS)],
+  },
+  {
+    page: 'firewall-rule.md',
+    heading: 'Why a rule is not in force',
+    files: ['firewall/status.ts', 'firewall/gather.ts', 'cloud/problem.ts'],
+    others: [INVALID, ...Object.keys(CLOUD_ERRORS)],
   },
   {
     page: 'assignment.md',

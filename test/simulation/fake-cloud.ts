@@ -1,6 +1,7 @@
 import type { OwnerTag, Server, ServerState } from '../../src/clouds/driver.js';
 import type { VirtualEnvironment } from '../support/virtual-environment.js';
 import { FakeNetwork, type NetworkWish } from './fake-network.js';
+import { FakeVolumes } from './fake-volumes.js';
 
 /** One server of the fake cloud: the truth, whatever lists say. */
 export interface FakeServer {
@@ -44,8 +45,10 @@ export class FakeCloud {
   odds: BuildOdds = { fails: 0, hangs: 0 };
   /** What the world found wrong, in words. */
   readonly violations: string[] = [];
+  readonly volumes: FakeVolumes;
 
   constructor(readonly world: VirtualEnvironment) {
+    this.volumes = new FakeVolumes(world, this);
     this.network = new FakeNetwork(world, this.effects, (id) => this.servers.get(id));
   }
 
@@ -168,6 +171,7 @@ export class FakeCloud {
 
   #move(server: FakeServer, state: ServerState): void {
     server.state = state;
+    if (state === 'Deleted') this.volumes.release(server.id);
     server.updatedAt = this.world.milliseconds;
   }
 

@@ -26,6 +26,7 @@ import type { VirtualProcess } from '../support/virtual-environment.js';
 import { WithoutServices } from '../support/without-services.js';
 import { type FakeCloud, report } from './fake-cloud.js';
 import { reportGroup, reportPort } from './fake-network.js';
+import { FakeVolumeDriver } from './fake-volumes.js';
 
 /** How likely what goes wrong between a process and the cloud; all 0 is a calm day. */
 export interface CloudWeather {
@@ -69,6 +70,8 @@ const REFUSALS = [
 
 /** One process's way to the fake cloud. Dead processes get no answer and have no effect. */
 export class FakeDriver extends WithoutServices implements CloudDriver {
+  readonly #volumes: FakeVolumeDriver;
+
   constructor(
     private readonly cloud: FakeCloud,
     private readonly process: VirtualProcess,
@@ -76,6 +79,12 @@ export class FakeDriver extends WithoutServices implements CloudDriver {
     private readonly kill: () => void,
   ) {
     super();
+    this.#volumes = new FakeVolumeDriver(cloud.volumes, {
+      effect: (operation, act) => this.#effect(operation, act),
+      travel: () => this.#travel(),
+      chance: (probability) => this.#chance(probability),
+      weather,
+    });
   }
 
   async listServers(): Promise<ServerListing> {
@@ -203,6 +212,19 @@ export class FakeDriver extends WithoutServices implements CloudDriver {
     await this.#travel();
   }
 
+  override listVolumes = (...given: Parameters<FakeVolumeDriver['listVolumes']>) => this.#volumes.listVolumes(...given);
+  override findVolumesByName = (...given: Parameters<FakeVolumeDriver['findVolumesByName']>) =>
+    this.#volumes.findVolumesByName(...given);
+  override getVolume = (...given: Parameters<FakeVolumeDriver['getVolume']>) => this.#volumes.getVolume(...given);
+  override createVolume = (...given: Parameters<FakeVolumeDriver['createVolume']>) => this.#volumes.createVolume(...given);
+  override deleteVolume = (...given: Parameters<FakeVolumeDriver['deleteVolume']>) => this.#volumes.deleteVolume(...given);
+  override extendVolume = (...given: Parameters<FakeVolumeDriver['extendVolume']>) => this.#volumes.extendVolume(...given);
+  override renameVolume = (...given: Parameters<FakeVolumeDriver['renameVolume']>) => this.#volumes.renameVolume(...given);
+  override setVolumeOwner = (...given: Parameters<FakeVolumeDriver['setVolumeOwner']>) => this.#volumes.setVolumeOwner(...given);
+  override attachVolume = (...given: Parameters<FakeVolumeDriver['attachVolume']>) => this.#volumes.attachVolume(...given);
+  override detachVolume = (...given: Parameters<FakeVolumeDriver['detachVolume']>) => this.#volumes.detachVolume(...given);
+  override listVolumeTypes = (...given: Parameters<FakeVolumeDriver['listVolumeTypes']>) =>
+    this.#volumes.listVolumeTypes(...given);
   override async listPorts(): Promise<readonly Port[]> {
     return this.#listNetwork(() => [...this.cloud.network.ports.values()].map(reportPort));
   }
@@ -211,8 +233,8 @@ export class FakeDriver extends WithoutServices implements CloudDriver {
     return this.#effect('create ports', () => this.cloud.network.createPorts(requests));
   }
 
-  override async setPortGroups(id: string, groupIds: readonly string[]): Promise<Port> {
-    return this.#effect('set the groups of a port', () => this.cloud.network.setPortGroups(id, groupIds));
+  override async setPortGroups({ id, revision }: Pick<Port, 'id' | 'revision'>, groupIds: readonly string[]): Promise<Port> {
+    return this.#effect('set the groups of a port', () => this.cloud.network.setPortGroups(id, groupIds, revision));
   }
 
   override async disownPort(id: string): Promise<void> {

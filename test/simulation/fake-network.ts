@@ -23,6 +23,7 @@ export interface FakePort {
   serverId: string | undefined;
   groupIds: readonly string[];
   owner: NetworkOwner | undefined;
+  revision: number;
   /** The cloud made it for its server, and takes it away with that. */
   readonly cloudMade: boolean;
 }
@@ -79,8 +80,12 @@ export class FakeNetwork {
     return made.map(reportPort);
   }
 
-  setPortGroups(id: string, groupIds: readonly string[]): Port {
+  /** @param revision what the port is to be at; undefined: whatever it is. */
+  setPortGroups(id: string, groupIds: readonly string[], revision?: string): Port {
     const port = this.#port(id);
+    if (revision !== undefined && revision !== String(port.revision))
+      throw new CloudError('Conflict', `port ${id} is at revision ${port.revision}, not ${revision}`, { status: 412 });
+    port.revision += 1;
     this.#checkGroups(groupIds);
     port.groupIds = [...groupIds];
     this.#effect(`groups of ${id}: ${groupIds.join(', ')}`);
@@ -212,7 +217,16 @@ export class FakeNetwork {
     this.#checkGroups(groupIds);
     const id = this.#id('port');
     const addresses = [`10.0.${(this.#made >> 8) & 255}.${this.#made & 255}`];
-    const port = { id, networkId, addresses, serverId, groupIds: [...groupIds], owner, cloudMade: owner === undefined };
+    const port = {
+      id,
+      networkId,
+      addresses,
+      serverId,
+      groupIds: [...groupIds],
+      owner,
+      revision: 1,
+      cloudMade: owner === undefined,
+    };
     this.ports.set(id, port);
     return port;
   }
@@ -245,7 +259,7 @@ export class FakeNetwork {
 }
 
 /** A port as a driver reports it. */
-export function reportPort({ id, networkId, addresses, serverId, groupIds, owner }: FakePort): Port {
+export function reportPort({ id, networkId, addresses, serverId, groupIds, owner, revision }: FakePort): Port {
   return {
     id,
     networkId,
@@ -254,6 +268,7 @@ export function reportPort({ id, networkId, addresses, serverId, groupIds, owner
     groupIds: [...groupIds],
     ...(owner ? { owner } : {}),
     secured: true,
+    revision: String(revision),
   };
 }
 

@@ -68,7 +68,7 @@ export class ScriptedPorts implements Pick<NetworkDriver, PortOperation> {
     );
   };
 
-  setPortGroups = (id: string, groupIds: readonly string[]): Promise<Port> =>
+  setPortGroups = ({ id }: Pick<Port, 'id' | 'revision'>, groupIds: readonly string[]): Promise<Port> =>
     this.call('setPortGroups', `${id} ${groupIds.join(' ')}`, () => this.put(this.#port(id).id, { groupIds }));
 
   disownPort = (id: string): Promise<void> =>

@@ -29,7 +29,7 @@ export function openApiOf(rows: readonly Operation[], version: string, open: boo
       sameShape.set(shape, path);
       for (const method of row.methods) {
         // Where two rows share a path, the first is meant, as in routing.
-        paths[path] = { [method.toLowerCase()]: operationOf(row, path, method, open), ...paths[path] };
+        paths[path] = { [method.toLowerCase()]: operationOf(row, { path, named }, method, open), ...paths[path] };
       }
     }
   }
@@ -60,10 +60,22 @@ export function jsonSchema(schema: z.ZodType): Readonly<Record<string, unknown>>
   return rest;
 }
 
-function operationOf(row: Operation, path: string, method: string, open: boolean): object {
-  const names = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name);
+/** @param named the path in the words of the row, where that must share the path of another. */
+function operationOf(
+  row: Operation,
+  { path, named }: { readonly path: string; readonly named: string },
+  method: string,
+  open: boolean,
+): object {
+  const names = namesIn(path);
+  const own = namesIn(named);
   const parameters = [
-    ...names.map((name) => (name === 'cloud' ? CLOUD : { name, in: 'path', required: true, schema: { type: 'string' } })),
+    ...names.map((name, index) => {
+      const meant = own[index] ?? name;
+      if (name === 'cloud' && meant === 'cloud') return CLOUD;
+      const said = meant === name ? {} : { description: `Here, the ${meant}.` };
+      return { name, in: 'path', required: true, ...said, schema: { type: 'string' } };
+    }),
     ...Object.entries(row.query?.shape ?? {}).map(([name, schema]) => ({ name, in: 'query', schema: z.toJSONSchema(schema) })),
   ];
   const ref = (name: string) => ({ 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } });
@@ -81,4 +93,8 @@ function operationOf(row: Operation, path: string, method: string, open: boolean
       default: { description: 'It failed.', content: ref('Error') },
     },
   };
+}
+
+function namesIn(path: string): readonly string[] {
+  return Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name);
 }

@@ -2,17 +2,13 @@ import { z } from 'zod';
 import { ApiError } from '../resources/errors.js';
 import { assignRelease } from './assign-release.js';
 import { V1Error } from './errors.js';
-import { failing, type Method, type Operation, operation, operationWithBody } from './operation.js';
+import { firewall } from './firewall.js';
+import { type Operation, operation, operationWithBody } from './operation.js';
 import { reads } from './reads.js';
 import { startStop } from './start-stop.js';
+import { storage } from './storage.js';
 
 const tested = z.object({ status: z.literal('ok'), test: z.literal('passed'), authenticated: z.literal('yes') });
-
-const until = (kind: string) => () => new V1Error(501, `Not implemented until the kind ${kind} exists`);
-
-function later(methods: readonly Method[], path: string, kind: string, perCloud = true): Operation {
-  return failing({ methods, path, perCloud, summary: `Not implemented until the kind ${kind} exists.` }, until(kind));
-}
 
 /** Every row of v1. Where more than one path fits, the first that serves the method is meant. */
 export const ROWS: readonly Operation[] = [
@@ -55,9 +51,6 @@ export const ROWS: readonly Operation[] = [
       handle: async () => ({ code: 200, body: { status: 'ok', test: 'passed', authenticated: 'yes' } }),
     }),
   ),
-  ...['/fw/open', '/fw/close'].map((path) => later(['GET', 'PUT', 'POST'], path, 'FirewallRule')),
-  later(['GET', 'POST'], '/storage', 'Volume'),
-  later(['PUT'], '/storage/attach', 'Volume'),
-  later(['PUT'], '/storage/detach', 'Volume'),
-  later(['DELETE'], '/storage/{name}', 'Volume'),
+  ...firewall,
+  ...storage,
 ];

@@ -1,7 +1,8 @@
 import type { Environment } from '../../environment.js';
-import type { Resource, ResourceKey } from '../../resources/metadata.js';
+import { keyOf, type Resource, type ResourceKey } from '../../resources/metadata.js';
 import { isStoreError } from '../../store/errors.js';
 import type { Store } from '../../store/store.js';
+import type { Call } from './operation.js';
 
 /** How a wait is bounded. */
 export interface Patience {
@@ -53,4 +54,11 @@ export async function waitFor<Found>(
     cancel();
     gone.removeEventListener('abort', end);
   }
+}
+
+/** Waits until a resource is gone: true, or undefined as {@link waitFor}. Another of its name does not count. */
+export function isGone({ caller, context, gone }: Call, resource: Resource): Promise<true | undefined> {
+  return waitFor(caller.store, keyOf(resource), { ...context, gone }, (now) =>
+    now?.metadata.uid === resource.metadata.uid ? undefined : true,
+  );
 }

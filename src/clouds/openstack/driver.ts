@@ -129,7 +129,7 @@ export function openStackDriver(options: OpenStackOptions): OpenStackDriver {
 
     listPorts: (signal) => listPorts(neutron, signal),
     createPorts: (requests, signal) => createPorts(neutron, requests, signal),
-    setPortGroups: (id, groupIds, signal) => setPortGroups(neutron, id, groupIds, signal),
+    setPortGroups: (port, groupIds, signal) => setPortGroups(neutron, port, groupIds, signal),
     disownPort: (id, signal) => absentIsDone(disownPort(neutron, id, signal)),
     deletePort: (id, signal) => absentIsDone(deletePort(neutron, id, signal)),
     attachPort: async (serverId, portId, signal) => {

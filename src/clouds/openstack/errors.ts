@@ -89,6 +89,9 @@ function codeOf(
       // Without a fault it comes from something in front of the cloud, and is no word on what is there.
       if (fault === undefined) return 'Unavailable';
       return call.creates ? 'Invalid' : 'NotFound';
+    case 412:
+      // Not as it was seen: neutron's If-Match.
+      return 'Conflict';
     case 409:
       if (fault?.type === 'OverQuota') return 'Quota';
       // A network that has no address left.

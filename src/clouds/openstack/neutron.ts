@@ -11,6 +11,7 @@ interface NeutronCall {
   /** What follows neutron's endpoint and its version, with the query. */
   readonly path: string;
   readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly effect?: boolean;
   readonly creates?: boolean;
   readonly signal?: AbortSignal | undefined;

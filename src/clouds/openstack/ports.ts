@@ -14,6 +14,7 @@ const portSchema = z.object({
   description: z.string().nullish(),
   // Absent in a neutron without the extension: all ports are secured.
   port_security_enabled: z.boolean().default(true),
+  revision_number: z.int().optional(),
 });
 const onePortSchema = z.object({ port: portSchema });
 const portsSchema = z.object({ ports: z.array(portSchema) });
@@ -51,11 +52,13 @@ export async function createPorts(
 
 export async function setPortGroups(
   neutron: Neutron,
-  id: string,
+  { id, revision }: Pick<Port, 'id' | 'revision'>,
   groupIds: readonly string[],
   signal?: AbortSignal,
 ): Promise<Port> {
-  const call = { operation: 'setPortGroups', method: 'PUT', path: portPath(id), effect: true } as const;
+  // Without an answer it may come late, when others have changed the port since.
+  const headers = revision === undefined ? {} : { 'if-match': `revision_number=${revision}` };
+  const call = { operation: 'setPortGroups', method: 'PUT', path: portPath(id), effect: true, headers } as const;
   try {
     const { port } = await neutron.ask({ ...call, body: { port: { security_groups: groupIds } }, signal }, onePortSchema);
     return toPort(port);
@@ -96,5 +99,6 @@ function toPort(port: z.infer<typeof portSchema>): Port {
     groupIds: port.security_groups,
     ...(owner === undefined ? {} : { owner }),
     secured: port.port_security_enabled,
+    ...(port.revision_number === undefined ? {} : { revision: String(port.revision_number) }),
   };
 }

@@ -41,6 +41,6 @@ export interface Observation {
   readonly activeAt: Date | undefined;
   /** When the next machine that it could have is through its readiness delay. */
   readonly soonest: Date | undefined;
-  /** Why a machine that it could have is ready, and yet given to nobody: a sentence on what its inventory does not say. */
-  readonly withheld: string | undefined;
+  /** Why a machine that it could have is ready, and yet not given to it: its inventory does not know it, or another's disk is in it. */
+  readonly withheld: Obstacle | undefined;
 }

@@ -132,7 +132,7 @@ function planUnbound(assignment: Assignment, observation: Observation, failure: 
       ? ['QuotaExceeded', `Cloud ${served.quota} allows this namespace no more machines (limits.assignmentsPerNamespace)`]
       : withheld === undefined
         ? ['Waiting', turn]
-        : ['InventoryUnknown', `${turn}; ${withheld}`];
+        : [withheld.reason, `${turn}; ${withheld.message}`];
   const said = failure ? progressing(failure.reason, `${failure.why}; ${what}`) : progressing(reason, what);
   return { ...said, place, ...(soonest ? { until: soonest } : {}) };
 }

@@ -38,14 +38,20 @@ interface PoolFacts {
   readonly digest: string | undefined;
 }
 
+interface Withheld {
+  readonly machine: FreeMachine;
+  readonly reason: 'InventoryUnknown' | 'VolumeAttached';
+  readonly why: string;
+}
+
 /** What is there in a namespace, and who is offered what. */
 interface NamespaceView {
   readonly waiting: ReadonlyMap<string, Waiting>;
   readonly served: ReadonlyMap<string, Served>;
   /** Machines that are through with everything but their readiness delay, and when they are. */
   readonly coming: readonly { readonly machine: FreeMachine; readonly at: Date }[];
-  /** Machines that are ready, and of which their inventory does not say that they are free. `why`: a sentence. */
-  readonly withheld: readonly { readonly machine: FreeMachine; readonly why: string }[];
+  /** Machines that are ready, and given to nobody. `why`: the end of a sentence. */
+  readonly withheld: readonly Withheld[];
 }
 
 /** How long a view may serve though nothing changed: what inventories say grows old. */
@@ -88,7 +94,8 @@ export class Stock {
     for (const [uid, { assignment }] of waiting) {
       const what = served.get(uid);
       if (what?.kind === 'offered') offered.push(assignment);
-      else if (what?.place !== assignment.status?.place) moved.push(assignment);
+      else if (what?.place !== assignment.status?.place || this.#isKeptBack(assignment) !== saysKeptBack(assignment))
+        moved.push(assignment);
     }
     return { offered, moved };
   }
@@ -112,11 +119,13 @@ export class Stock {
   }
 
   /** Why a machine that an assignment could have is ready, and yet given to nobody; undefined: none is so. */
-  withheld({ metadata }: Assignment): string | undefined {
+  withheld({ metadata }: Assignment): Obstacle | undefined {
     const { waiting, withheld } = this.#view(metadata.namespace ?? '');
     const one = waiting.get(metadata.uid);
     const found = one && withheld.find(({ machine }) => mayTake(one, machine) && !(machine.keptFor && isFreeFor(one, machine)));
-    return found && `VirtualMachine ${found.machine.vm.metadata.name} is ready, but ${found.why}`;
+    if (!found) return undefined;
+    const { machine, reason, why } = found;
+    return { reason, message: `VirtualMachine ${machine.vm.metadata.name} is ready, but ${why}` };
   }
 
   /** Why an assignment can have no machine, whatever becomes free. */
@@ -177,6 +186,10 @@ export class Stock {
     };
   }
 
+  #isKeptBack(assignment: Assignment): boolean {
+    return this.withheld(assignment)?.reason === 'VolumeAttached';
+  }
+
   #view(namespace: string): NamespaceView {
     const now = this.tools.environment.now();
     const known = this.#views.get(namespace);
@@ -219,7 +232,7 @@ export class Stock {
   #machines(namespace: string, pools: ReadonlyMap<string, PoolFacts>, now: Date) {
     const free: FreeMachine[] = [];
     const coming: { machine: FreeMachine; at: Date }[] = [];
-    const withheld: { machine: FreeMachine; why: string }[] = [];
+    const withheld: Withheld[] = [];
     const claimed: VirtualMachine[] = [];
     for (const resource of this.tools.records.inNamespace('VirtualMachine', namespace)) {
       const vm = machineOf(resource);
@@ -234,8 +247,13 @@ export class Stock {
       const volumes = standing === 'Free' ? this.#volumesAt(vm) : [];
       if (standing === 'Free') free.push({ ...machine, keptFor: volumes.map(({ assignment }) => assignment) });
       for (const { name, assignment } of volumes)
-        withheld.push({ machine: { ...machine, keptFor: [assignment] }, why: `Volume ${name} is still attached to it` });
-      if (standing === 'Coming' && isReady(vm) && opinion.kind === 'unknown') withheld.push({ machine, why: opinion.why });
+        withheld.push({
+          machine: { ...machine, keptFor: [assignment] },
+          reason: 'VolumeAttached',
+          why: `Volume ${name} is still attached to it`,
+        });
+      if (standing === 'Coming' && isReady(vm) && opinion.kind === 'unknown')
+        withheld.push({ machine, reason: 'InventoryUnknown', why: opinion.why });
       const at = readyAt(vm, delayMs);
       if (standing === 'Coming' && isReady(vm) && at > now.getTime() && Number.isFinite(at))
         coming.push({ machine, at: new Date(at) });
@@ -299,6 +317,10 @@ export class Stock {
       }),
     );
   }
+}
+
+function saysKeptBack({ status }: Assignment): boolean {
+  return status?.conditions?.some(({ type, reason }) => type === 'Ready' && reason === 'VolumeAttached') ?? false;
 }
 
 function machineOf(resource: Resource): VirtualMachine | undefined {

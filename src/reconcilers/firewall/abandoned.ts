@@ -14,11 +14,14 @@ export class Abandoned {
     this.#since = new Map(groups.map(({ id }) => [id, this.#since.get(id) ?? now]));
   }
 
-  /** @param cloudSpec the Cloud's spec, as a store holds it. */
-  isRipe(id: string, cloudSpec: unknown, now: Date): boolean {
+  /**
+   * When one may go; undefined: never.
+   * @param cloudSpec the Cloud's spec, as a store holds it.
+   */
+  ripeAt(id: string, cloudSpec: unknown): Date | undefined {
     const since = this.#since.get(id);
     const spec = cloudSpecSchema.safeParse(cloudSpec);
-    if (!since || !spec.success || spec.data.orphans?.policy === 'Report') return false;
-    return now.getTime() - since.getTime() >= milliseconds(spec.data.orphans?.gracePeriod ?? '10m');
+    if (!since || !spec.success || spec.data.orphans?.policy === 'Report') return undefined;
+    return new Date(since.getTime() + milliseconds(spec.data.orphans?.gracePeriod ?? '10m'));
   }
 }

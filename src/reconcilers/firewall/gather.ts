@@ -71,14 +71,17 @@ export function gather(cloud: string, connection: Connection, around: Surroundin
   const abandoned: SecurityGroup[] = [];
   const withheld = new Set<string>();
   const decided = decidedKeys(rules);
+  const former = new Set(rules.flatMap(({ rule, live, stored }) => (rule && live ? groupIdsIn(stored) : [])));
   const known = new Set(around.all.flatMap((stored) => keyOfRule(stored)));
   const untouchable = new Set(
-    rules.flatMap(({ rule, stored }) => (rule || stored.metadata.deletionTimestamp ? [] : groupIdIn(stored))),
+    rules.flatMap(({ rule, stored }) => (rule || stored.metadata.deletionTimestamp ? [] : groupIdsIn(stored))),
   );
   for (const [key, all] of groupsByKey) {
     if (all.some(({ id }) => untouchable.has(id))) withheld.add(key);
     else if (wishes.has(key) || decided.has(key)) groups.set(key, all);
     else if (known.has(key)) withheld.add(key);
+    // A rule that was in it is for other machines now.
+    else if (all.some(({ id }) => former.has(id))) groups.set(key, all);
     else {
       abandoned.push(...all);
       if (all.every(({ id }) => around.isRipe(id))) groups.set(key, all);
@@ -265,7 +268,8 @@ function keyOfRule(stored: Resource): string[] {
   return rule ? [targetOf(rule).key] : [];
 }
 
-function groupIdIn({ status }: Resource): string[] {
-  const id = firewallRuleStatusSchema.safeParse(status ?? {}).data?.securityGroup?.id;
-  return id === undefined ? [] : [id];
+/** The groups that a rule is known to be in, or to have been in. */
+function groupIdsIn({ status }: Resource): string[] {
+  const { securityGroup, formerGroups = [] } = firewallRuleStatusSchema.safeParse(status ?? {}).data ?? {};
+  return securityGroup ? [securityGroup.id, ...formerGroups] : [...formerGroups];
 }

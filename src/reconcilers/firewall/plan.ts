@@ -56,12 +56,12 @@ export function plan(wishes: ReadonlyMap<string, Wish>, { groups, ports }: Obser
     if (!wanted || !port.secured) continue;
     const here = wanted.flatMap((key) => chosen.get(key)?.id ?? []);
     const added = here.filter((id) => !port.groupIds.includes(id));
-    if (added.length > 0) openings.push({ kind: 'Attach', portId: port.id, groupIds: [...port.groupIds, ...added], added });
+    if (added.length > 0) openings.push({ kind: 'Attach', port, groupIds: [...port.groupIds, ...added], added });
     const taken = port.groupIds.filter((id) => all.has(id) && !here.includes(id));
     if (taken.length === 0) continue;
     const groupIds = port.groupIds.filter((id) => !taken.includes(id));
     const closes = taken.flatMap((id) => all.get(id)?.rules ?? []);
-    closings.push({ step: { kind: 'Detach', portId: port.id, groupIds, taken }, closes, on: [observed] });
+    closings.push({ step: { kind: 'Detach', port, groupIds, taken }, closes, on: [observed] });
   }
   for (const [key, each] of groups) {
     for (const group of each) {

@@ -46,6 +46,8 @@ export interface FirewallTools {
 export class FirewallReconciler implements Reconciler {
   readonly kind = 'Cloud';
   readonly #abandoned = new Map<string, Abandoned>();
+  /** By Cloud: since when there is something to close. */
+  readonly #closing = new Map<string, Date>();
 
   constructor(private readonly tools: FirewallTools) {}
 
@@ -64,12 +66,13 @@ export class FirewallReconciler implements Reconciler {
     const failures = this.tools.firewall.failures(key.name);
     const { sight, made } = await this.#converge(key, connection, failures, signal);
     this.tools.wake(this.tools.firewall.waiting(key.name));
-    await this.#conclude(sight, failures);
     const pending = [...made.openings, ...made.closings];
     failures.keep(new Set(pending.map(subjectOf)));
+    await this.#conclude(sight, connection, failures);
     if (declared && pending.length > 0) for (const list of [groups, ports]) list.setPace(formatKey(key), 'moving');
     const now = this.tools.environment.now();
-    const due = pending.flatMap((step) => failures.retryAt(subjectOf(step), observedAt, now) ?? []);
+    const retries = pending.flatMap((step) => failures.retryAt(subjectOf(step), observedAt, now) ?? []);
+    const due = [...retries, ...this.#ripening(key.name, sight, now)];
     if (due.length === 0) return { kind: 'settled' };
     return { kind: 'waiting', on: 'the cloud', recheckAfterMs: Math.min(...due.map((at) => at.getTime() - now.getTime())) };
   }
@@ -88,18 +91,31 @@ export class FirewallReconciler implements Reconciler {
       const made = plan(sight.wishes, sight.observation);
       const openings = this.#due(made.openings, connection, failures);
       const closings = this.#due(made.closings, connection, failures);
+      if (closings.length === 0) this.#closing.delete(key.name);
       if (signal.aborted || round === MOST_ROUNDS || openings.length + closings.length === 0) return { sight, made };
       if (openings.length > 0) {
         await this.#perform(openings, key, connection, failures, sight, signal);
         fresh = undefined;
       }
-      // What is closed must not be what somebody has declared just now: the store is asked, not what was last seen of it.
+      // What is closed must not be what somebody has declared just now, or all that is left of what somebody took away: the cloud is looked
+      // at, and the store is asked, not what was last seen of them.
+      else if (!this.#hasLooked(key, connection)) return { sight, made };
       else if (fresh === undefined) fresh = await listAll(this.tools.store, 'FirewallRule');
       else {
         await this.#perform(closings, key, connection, failures, sight, signal);
+        this.#closing.delete(key.name);
         fresh = undefined;
       }
     }
+  }
+
+  /** True if the cloud has been looked at since there is something to close; asks for that look if not. */
+  #hasLooked(key: ResourceKey, { groups, ports }: Connection): boolean {
+    const since = this.#closing.get(key.name) ?? this.tools.environment.now();
+    this.#closing.set(key.name, since);
+    const late = [groups, ports].filter(({ health }) => !health.completeAt || health.completeAt <= since);
+    for (const list of late) list.wantComplete(formatKey(key), new Date(since.getTime() + 1));
+    return late.length === 0;
   }
 
   #look(cloud: string, connection: Connection, fresh: readonly Resource[] | undefined): Sight {
@@ -112,7 +128,7 @@ export class FirewallReconciler implements Reconciler {
       records,
       installation,
       all: fresh ?? records.firewallRules(),
-      isRipe: (id) => abandoned.isRipe(id, policy, now),
+      isRipe: (id) => (abandoned.ripeAt(id, policy) ?? Number.POSITIVE_INFINITY) <= now,
     });
     abandoned.see(sight.abandoned, now);
     return sight;
@@ -123,6 +139,12 @@ export class FirewallReconciler implements Reconciler {
     const loose = rules.filter(({ stored, live }) => live && !hasFinalizer(stored, FINALIZER));
     await Promise.all(loose.map(({ stored }) => this.tools.records.update(withFinalizer(stored, FINALIZER))));
     return loose.length > 0;
+  }
+
+  /** When groups that nobody declares may go, of those that may not go yet. */
+  #ripening(cloud: string, { abandoned }: Sight, now: Date): Date[] {
+    const { spec } = this.tools.records.get({ kind: 'Cloud', namespace: '', name: cloud }) ?? {};
+    return abandoned.flatMap(({ id }) => this.#abandoned.get(cloud)?.ripeAt(id, spec) ?? []).filter((at) => at > now);
   }
 
   #due(steps: readonly Step[], { groups, ports }: Connection, failures: Failures): readonly Step[] {
@@ -173,7 +195,7 @@ export class FirewallReconciler implements Reconciler {
         return connection.createRule({ ...step.traffic, inGroup: step.groupId });
       case 'Attach':
       case 'Detach':
-        ports.note(await driver.setPortGroups(step.portId, step.groupIds, signal));
+        ports.note(await driver.setPortGroups(step.port, step.groupIds, signal));
         return;
       case 'Close':
         return connection.deleteRule(step.groupId, step.ruleId, signal);
@@ -214,19 +236,20 @@ export class FirewallReconciler implements Reconciler {
       this.tools.events.record(stored, {
         type: failed ? 'Warning' : 'Normal',
         reason: failed ? 'FirewallFailed' : 'FirewallChanged',
-        message: all.length === 1 ? `${first}` : `${first}; and ${all.length - 1} more steps`,
+        message: all.length === 1 ? `${first}` : `${first}; and ${all.length - 1} more`,
         action: 'Firewall',
       });
     }
   }
 
   /** Lets go those that are closed, and says of all others how they are. */
-  async #conclude(sight: Sight, failures: Failures): Promise<void> {
+  async #conclude(sight: Sight, { groups }: Connection, failures: Failures): Promise<void> {
+    const isThere = (id: string) => groups.get(id) !== undefined;
     const done = sight.rules.filter((rule) => rule.stored.metadata.deletionTimestamp && isClosed(rule, sight));
     const others = sight.rules.filter((rule) => !done.includes(rule));
     await settleAll([
       ...done.map(({ stored }) => this.#release(stored)),
-      ...others.map((rule) => this.#report(rule, reportRule(rule, sight, failures))),
+      ...others.map((rule) => this.#report(rule, reportRule(rule, sight, failures), isThere)),
     ]);
   }
 
@@ -235,11 +258,15 @@ export class FirewallReconciler implements Reconciler {
     if (hasFinalizer(current, FINALIZER)) await this.tools.records.update(withoutFinalizer(current, FINALIZER));
   }
 
-  async #report(sight: RuleSight, said: ReturnType<typeof reportRule>): Promise<void> {
+  async #report(
+    sight: RuleSight,
+    said: ReturnType<typeof reportRule>,
+    isThere: (groupId: string) => boolean = () => true,
+  ): Promise<void> {
     const { records, environment } = this.tools;
     const current = records.get(keyOf(sight.stored));
     if (!current || current.metadata.generation !== sight.stored.metadata.generation) return;
-    const status = nextStatus({ ...sight, stored: current }, said, environment.now());
+    const status = nextStatus({ ...sight, stored: current }, said, isThere, environment.now());
     if (!sameJson(status, current.status ?? {}))
       await records.updateStatus({ ...current, status: { ...status, observedAt: environment.now().toISOString() } });
   }

@@ -60,13 +60,20 @@ export function reportRule(
   const waiting = looks.filter((one) => one === 'attaching').length;
   if (waiting > 0)
     return { conditions: progress('Attaching', `${waiting} of ${count(machines.length)} do not have it yet`), facts };
+  const undeclared = group.rules.filter((one) => one.other !== undefined || !wish?.traffic.has(trafficKey(one))).length;
+  if (undeclared > 0)
+    return {
+      conditions: progress('Closing', `${undeclared} rules that nobody declares any more are still in its security group`),
+      facts,
+    };
   return { conditions: [inForce(machines.length, reached)], facts };
 }
 
-/** The status with what is said now, or undefined if it stands there already. `observedAt` moves with other changes only. */
+/** The status with what is said now. @param isThere false for a security group that the cloud is known not to have any more. */
 export function nextStatus(
   { stored }: RuleSight,
   { conditions, facts }: ReturnType<typeof reportRule>,
+  isThere: (groupId: string) => boolean,
   now: Date,
 ): FirewallRuleStatus {
   const before = firewallRuleStatusSchema.safeParse(stored.status ?? {}).data ?? {};
@@ -75,8 +82,11 @@ export function nextStatus(
   const { observedAt } = before;
   // A rule that is not in force keeps what was known of it: a bad edit must not hide which group is its own.
   const { securityGroup } = before;
+  const known = [...(before.formerGroups ?? []), ...(securityGroup && facts.rules !== undefined ? [securityGroup.id] : [])];
+  const former = [...new Set(known)].filter((id) => id !== facts.securityGroup?.id && isThere(id));
   return {
     ...(securityGroup && facts.rules === undefined ? { securityGroup } : {}),
+    ...(former.length > 0 ? { formerGroups: former.slice(-MOST_PROBLEMS) } : {}),
     ...facts,
     observedGeneration: generation,
     conditions: mergeConditions(before.conditions ?? [], clipped, OWNED, generation, now),
@@ -113,7 +123,9 @@ function look(
   const open = ports.find(({ port }) => !port.secured);
   if (open) return { problem: `port ${open.port.id} has port security off: nothing is kept from it` };
   const failure = ports.map(({ port }) => failures.of(`port ${port.id}`)).find((one) => one !== undefined);
-  if (failure) return { problem: failure.error.message.slice(0, LONGEST_TEXT) };
+  // What may succeed the next time is no problem yet.
+  if (failure && CLOUD_ERRORS[failure.error.code].retry === 'change')
+    return { problem: failure.error.message.slice(0, LONGEST_TEXT) };
   const bound = ports.filter(({ port }) => port.serverId !== undefined);
   if (bound.length === 0) return 'absent';
   return bound.every(({ port }) => group && port.groupIds.includes(group.id)) ? 'reached' : 'attaching';

@@ -1,15 +1,27 @@
-import type { SecurityGroupTraffic } from '../../clouds/network-driver.js';
+import type { Port, SecurityGroupTraffic } from '../../clouds/network-driver.js';
 import type { Target } from './target.js';
 import { describeTraffic, trafficKey } from './traffic.js';
+
+type PortAsSeen = Pick<Port, 'id' | 'revision'>;
 
 /** One thing to do for a Cloud's firewall. Those that open never close anything, and the reverse. */
 export type Step =
   // that open
   | { readonly kind: 'CreateGroup'; readonly target: Target }
   | { readonly kind: 'Open'; readonly target: Target; readonly groupId: string; readonly traffic: SecurityGroupTraffic }
-  | { readonly kind: 'Attach'; readonly portId: string; readonly groupIds: readonly string[]; readonly added: readonly string[] }
+  | {
+      readonly kind: 'Attach';
+      readonly port: PortAsSeen;
+      readonly groupIds: readonly string[];
+      readonly added: readonly string[];
+    }
   // that close
-  | { readonly kind: 'Detach'; readonly portId: string; readonly groupIds: readonly string[]; readonly taken: readonly string[] }
+  | {
+      readonly kind: 'Detach';
+      readonly port: PortAsSeen;
+      readonly groupIds: readonly string[];
+      readonly taken: readonly string[];
+    }
   | { readonly kind: 'Close'; readonly groupId: string; readonly ruleId: string; readonly words: string }
   | { readonly kind: 'DeleteGroup'; readonly id: string; readonly name: string };
 
@@ -22,7 +34,7 @@ export function subjectOf(step: Step): string {
       return `rule ${step.target.key} ${trafficKey(step.traffic)}`;
     case 'Attach':
     case 'Detach':
-      return `port ${step.portId}`;
+      return `port ${step.port.id}`;
     case 'Close':
       return `rule ${step.ruleId}`;
     case 'DeleteGroup':
@@ -38,9 +50,9 @@ export function describeStep(step: Step): string {
     case 'Open':
       return `open ${describeTraffic(step.traffic)} in security group ${step.groupId}`;
     case 'Attach':
-      return `attach security group ${step.added.join(', ')} to port ${step.portId}`;
+      return `attach security group ${step.added.join(', ')} to port ${step.port.id}`;
     case 'Detach':
-      return `take security group ${step.taken.join(', ')} off port ${step.portId}`;
+      return `take security group ${step.taken.join(', ')} off port ${step.port.id}`;
     case 'Close':
       return `close ${step.words} in security group ${step.groupId}`;
     case 'DeleteGroup':

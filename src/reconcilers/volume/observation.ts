@@ -23,7 +23,7 @@ export type CloudFacts =
 export type Bound =
   | { readonly kind: 'none' }
   | { readonly kind: 'present'; readonly volume: CloudVolume; readonly asOf: Date }
-  /** The cloud itself said that it is not there. */
+  /** It is not in a complete list, or the cloud itself said that it is not there. Lists can miss some: it is asked for before that counts. */
   | { readonly kind: 'gone' }
   /** Not in the list, which is no proof. */
   | { readonly kind: 'unseen' };

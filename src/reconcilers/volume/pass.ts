@@ -143,7 +143,7 @@ export class Pass {
       case 'Extend':
         return this.#extend(connection, step, signal);
       case 'Own':
-        await driver.setVolumeOwner(step.id, { installation, uid, attempt: this.#status.ledger?.token ?? '' }, signal);
+        await driver.setVolumeOwner(step.id, { installation, uid, attempt: this.#status.attempt ?? '' }, signal);
         return this.#look(connection, step.id, signal);
       case 'Disown':
         await driver.setVolumeOwner(step.id, undefined, signal).catch((error: unknown) => {
@@ -176,7 +176,7 @@ export class Pass {
     );
     if (!created) return;
     connection.volumes.note(created);
-    this.#status = { ...this.#status, id: created.id };
+    this.#status = { ...this.#status, id: created.id, attempt: ledger.token };
   }
 
   async #attach(connection: Connection, id: string, serverId: string, signal: AbortSignal): Promise<void> {
@@ -216,6 +216,7 @@ export class Pass {
       if (!(error instanceof CloudError)) throw error;
       if (CLOUD_ERRORS[error.code].outcome === 'unknown') {
         log.warn({ err: error }, 'call of unknown outcome');
+        this.findings.unanswered = true;
         return undefined;
       }
       refused(error);

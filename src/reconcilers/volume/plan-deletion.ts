@@ -9,6 +9,7 @@ import {
   isAlive,
   isHeld,
   type Plan,
+  planTwins,
   progressing,
   stalled,
   standingAt,
@@ -31,16 +32,21 @@ export function planDeletion(record: Volume, observation: Observation): Plan {
     return progressing(cloud.reason, `${cloud.message}; its volume cannot be let go until that is mended`, { on: 'the Cloud' });
   if (cloud.kind === 'without') return stalled('VolumesUnsupported', cloud.message, { on: 'the Cloud' });
   if (cloud.kind === 'connecting') return connecting(record, cloud.trouble);
-  if (bound.kind === 'unseen') return steps('Deleting', [{ kind: 'AskById', id: id ?? '' }]);
+  if (bound.kind === 'unseen' || (bound.kind === 'gone' && !observation.askedById))
+    return steps('Deleting', [{ kind: 'AskById', id: id ?? '' }]);
   if (bound.kind === 'present' && bound.volume.owner && bound.volume.owner.installation !== observation.installation)
     return end();
 
   const answer = id === undefined && ledger ? owned.find(({ owner }) => owner?.attempt === ledger.token) : undefined;
   if (answer) return steps('Deleting', [{ kind: 'Bind', id: answer.id, adopted: false }]);
+  const open = planOpenAttempt(record, observation, cloud);
+  if (open) return open;
   const bounds = bound.kind === 'present' ? [bound.volume] : [];
   const others = [...owned, ...(observation.askedByName ?? [])].filter((other) => other.id !== bounds[0]?.id);
   const present = [...bounds, ...others];
-  if (present.length === 0) return planLastLook(record, observation, cloud);
+  if (present.length === 0) return end();
+  const twins = bound.kind === 'present' ? planTwins(record, observation, bound.volume) : undefined;
+  if (twins) return twins;
   if (record.spec.deletionPolicy !== 'Delete') {
     const tagged = present.filter((volume) => isAlive(volume) && volume.owner);
     return steps('Retaining', [
@@ -54,6 +60,12 @@ export function planDeletion(record: Volume, observation: Observation): Plan {
 /** Deletes what is attached nowhere. What is attached is taken only from where nothing declares it any more. */
 function planGone(observation: Observation, present: readonly CloudVolume[]): Plan {
   const { places, target, confirmed, bound } = observation;
+  const busy = present.find(({ state }) => state === 'Attaching' || state === 'Detaching' || state === 'Changing');
+  if (busy)
+    return progressing('Deleting', `volume ${busy.id} is ${busy.state.toLowerCase()}: it is deleted when that has ended`, {
+      on: 'the volume',
+      moving: true,
+    });
   const id = bound.kind === 'present' ? bound.volume.id : undefined;
   const [place] = places;
   if (id !== undefined && place) {
@@ -74,12 +86,6 @@ function planGone(observation: Observation, present: readonly CloudVolume[]): Pl
       { on: 'the volume' },
     );
   }
-  const busy = present.find(({ state }) => state === 'Attaching' || state === 'Detaching' || state === 'Changing');
-  if (busy)
-    return progressing('Deleting', `volume ${busy.id} is ${busy.state.toLowerCase()}: it is deleted when that has ended`, {
-      on: 'the volume',
-      moving: true,
-    });
   const doomed = present.filter(isAlive);
   if (doomed.length > 0)
     return steps(
@@ -102,18 +108,16 @@ function planUnknown(record: Volume, { cloud, askedByName }: Observation): Plan 
   return end();
 }
 
-/** No volume is known; an attempt may still be under way. */
-function planLastLook({ status }: Volume, { askedByName }: Observation, cloud: UsableCloud): Plan {
-  const { ledger, id } = status ?? {};
-  if (ledger && ledger.closed === undefined && id === undefined) {
-    const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
-    if (cloud.completeAt < settled) {
-      const message = `attempt ${ledger.attempt} has no known outcome; its volume may still appear until ${settled.toISOString()}`;
-      return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
-    }
-    if (!askedByName) return steps('Deleting', [{ kind: 'AskByName', name: ledger.serverName }]);
+/** An attempt that is not the one of the bound volume may still be under way: whatever comes of it would be nobody's. */
+function planOpenAttempt({ status }: Volume, { askedByName }: Observation, cloud: UsableCloud): Plan | undefined {
+  const { ledger, attempt } = status ?? {};
+  if (!ledger || ledger.closed !== undefined || ledger.token === attempt) return undefined;
+  const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
+  if (cloud.completeAt < settled) {
+    const message = `attempt ${ledger.attempt} has no known outcome; its volume may still appear until ${settled.toISOString()}`;
+    return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
   }
-  return end();
+  return askedByName ? undefined : steps('Deleting', [{ kind: 'AskByName', name: ledger.serverName }]);
 }
 
 function end(): Plan {

@@ -3,17 +3,23 @@ import type { Volume } from '../../resources/volume.js';
 import { condition, FAILURES_TO_STALL, soon } from '../virtual-machine/verdict.js';
 import type { Observation } from './observation.js';
 import type { Step } from './steps.js';
-import { describePlace, detachment, type Plan, progressing, stalled, standingAt, steps, type UsableCloud } from './verdict.js';
+import {
+  describePlace,
+  detachment,
+  type Plan,
+  planTwins,
+  progressing,
+  stalled,
+  standingAt,
+  steps,
+  type UsableCloud,
+} from './verdict.js';
 
 /** What to do for a record whose volume is there. Part of `plan`. */
 export function planPresent(record: Volume, observation: Observation, volume: CloudVolume, cloud: UsableCloud, now: Date): Plan {
   const { id, state } = volume;
-  const twins = twinsOf(record, observation, volume);
-  if (twins.length > 0)
-    return steps(
-      'DeletingTwin',
-      twins.map((twin): Step => ({ kind: 'Delete', id: twin.id, why: `a twin, never used: this record has volume ${id}` })),
-    );
+  const twins = planTwins(record, observation, volume);
+  if (twins) return twins;
   const built = record.status?.builtAt !== undefined;
   switch (state) {
     case 'Deleting':
@@ -32,18 +38,6 @@ export function planPresent(record: Volume, observation: Observation, volume: Cl
   if (state === 'Attaching' || state === 'Detaching' || state === 'Changing')
     return progressing(state, `volume ${id} is ${state.toLowerCase()}`, { on: 'the volume', moving: true });
   return planAsked(record, observation, volume, cloud) ?? planPlace(record, observation, volume, now);
-}
-
-/** Others with this record's tag, of other attempts. One of the same attempt is a copy that somebody made, and not ours to judge. */
-function twinsOf({ status }: Volume, { owned }: Observation, { id, owner }: CloudVolume): readonly CloudVolume[] {
-  const attempt = owner?.attempt ?? status?.ledger?.token;
-  return owned.filter(
-    (other) =>
-      other.id !== id &&
-      other.owner?.attempt !== attempt &&
-      other.attachments.length === 0 &&
-      (other.state === 'Available' || other.state === 'Error'),
-  );
 }
 
 function planBuilding(
@@ -89,14 +83,14 @@ function correctionsOf({ metadata }: Volume, { installation }: Observation, { id
 }
 
 /** An attachment that was written down and is not there: it may be asked for now, or may still come, or will not. */
-function planAsked(record: Volume, observation: Observation, { id }: CloudVolume, cloud: UsableCloud): Plan | undefined {
+function planAsked(record: Volume, observation: Observation, { id, state }: CloudVolume, cloud: UsableCloud): Plan | undefined {
   const { attachment } = record.status ?? {};
   if (attachment?.askedAt === undefined) return undefined;
   const { serverId, askedAt } = attachment;
   if (observation.places.some((place) => place.serverId === serverId)) return undefined;
   const { target, intended, confirmed } = observation;
   if (intended === serverId) {
-    if (target?.serverId !== serverId || target.obstacle || observation.places.length > 0)
+    if (target?.serverId !== serverId || target.obstacle || state !== 'Available' || observation.places.length > 0)
       return steps('Attaching', [{ kind: 'ForgetAttachment', serverId }]);
     const step: Step = { kind: 'Attach', id, serverId, machine: target.machine ?? '' };
     return steps('Attaching', confirmed ? [step] : [{ kind: 'Confirm' }, step]);

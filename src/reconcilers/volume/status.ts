@@ -47,15 +47,18 @@ export function withoutAttachment({ attachment: _before, ...status }: VolumeStat
 export function withBound(status: VolumeStatus, volume: CloudVolume, now: Date, token: string): VolumeStatus {
   const { ledger } = status;
   const attempt = volume.owner?.attempt || (ledger?.token ?? token);
+  if (ledger) return { ...status, id: volume.id, attempt };
   const at = now.toISOString();
-  const entry = ledger ?? { attempt: 1, serverName: volume.name, specHash: '', at };
-  return { ...status, id: volume.id, ledger: { ...entry, token: attempt }, ...(ledger ? {} : { builtAt: at }) };
+  const entry = { attempt: 1, token: attempt, serverName: volume.name, specHash: '', at };
+  return { ...status, id: volume.id, attempt, ledger: entry, builtAt: at };
 }
 
 /** The status after the bound volume, which was never usable, was found gone: its attempt is closed, so that another may be made. */
 export function withoutVolume(status: VolumeStatus, why: string): VolumeStatus {
-  const { id, state, sizeGiB, type, attachment, ledger, ...rest } = status;
-  return { ...rest, ...(ledger ? { ledger: { ...ledger, closed: clip(`volume ${id}: ${why}`) } } : {}) };
+  const { id, state, sizeGiB, type, attachment, attempt, ledger, ...rest } = status;
+  if (!ledger) return rest;
+  const closes = attempt === undefined || attempt === ledger.token;
+  return { ...rest, ledger: closes ? { ...ledger, closed: clip(`volume ${id}: ${why}`) } : ledger };
 }
 
 /** The status with those conditions, for the present generation. */

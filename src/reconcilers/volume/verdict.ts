@@ -80,6 +80,27 @@ export function detachment(id: string, { serverId, machine }: Place, confirmed: 
   return confirmed ? plan : { ...plan, steps: [{ kind: 'Confirm' }, step] };
 }
 
+/**
+ * What to do with others that bear this record's tag and are of other attempts: nobody was ever given one. One of the same attempt is a copy
+ * that somebody made, and not ours to judge. Undefined: there is none.
+ */
+export function planTwins({ status }: Volume, { owned }: Observation, { id, owner }: CloudVolume): Plan | undefined {
+  const attempt = owner?.attempt ?? status?.attempt;
+  const twins = owned.filter(
+    (other) =>
+      other.id !== id &&
+      other.owner?.attempt !== attempt &&
+      other.attachments.length === 0 &&
+      (other.state === 'Available' || other.state === 'Error'),
+  );
+  if (twins.length === 0) return undefined;
+  const why = `a twin, never used: this record has volume ${id}`;
+  return steps(
+    'DeletingTwin',
+    twins.map((twin): Step => ({ kind: 'Delete', id: twin.id, why })),
+  );
+}
+
 function under(reason: string, message: string, type: 'Reconciling' | 'Stalled'): ProposedCondition[] {
   return [condition('Ready', 'False', reason, message), condition(type, 'True', reason, message)];
 }

@@ -92,7 +92,7 @@ describe('ports', () => {
 
   it('are changed by one call each', async () => {
     cloud.on(/^PUT .*\/ports\/a$/, { status: 200, body: { port: port('a', { security_groups: ['x', 'y'] }) } });
-    expect(await driver.setPortGroups('a', ['x', 'y'])).toMatchObject({ id: 'a', groupIds: ['x', 'y'] });
+    expect(await driver.setPortGroups({ id: 'a' }, ['x', 'y'])).toMatchObject({ id: 'a', groupIds: ['x', 'y'] });
     expect(bodyOf(/^PUT /)).toEqual({ port: { security_groups: ['x', 'y'] } });
     await driver.disownPort('a');
     expect(bodyOf(/^PUT /)).toEqual({ port: { description: '' } });
@@ -175,7 +175,7 @@ interface Case {
 }
 const effects: readonly { readonly what: string; readonly call: () => Promise<unknown> }[] = [
   { what: 'createPorts', call: createPorts },
-  { what: 'setPortGroups', call: () => driver.setPortGroups('a', []) },
+  { what: 'setPortGroups', call: () => driver.setPortGroups({ id: 'a' }, []) },
   { what: 'disownPort', call: () => driver.disownPort('a') },
   { what: 'deletePort', call: () => driver.deletePort('a') },
   { what: 'attachPort', call: () => driver.attachPort('s', 'a') },
@@ -214,14 +214,14 @@ describe('a failure', () => {
     {
       what: 'setPortGroups',
       reason: 'no port',
-      call: () => driver.setPortGroups('a', []),
+      call: () => driver.setPortGroups({ id: 'a' }, []),
       reply: neutronError(404, 'PortNotFound', 'Port a could not be found.'),
       code: 'NotFound',
     },
     {
       what: 'setPortGroups',
       reason: 'no group, which says nothing of the port',
-      call: () => driver.setPortGroups('a', ['g']),
+      call: () => driver.setPortGroups({ id: 'a' }, ['g']),
       reply: neutronError(404, 'SecurityGroupNotFound', 'Security group g does not exist'),
       code: 'Conflict',
     },

@@ -273,6 +273,7 @@ describe('volumes of the simulated Cinder', () => {
     const types = z.object({ volume_types: z.array(withId) }).parse((await demo.ask('GET', '/volume/v3/p/types')).body);
     expect(types.volume_types).toMatchObject([{ name: '__DEFAULT__' }]);
     const [type] = types.volume_types;
+    expect((await demo.ask('GET', `/volume/v3/p/types?marker=${type?.id}`)).body).toEqual({ volume_types: [] });
     expect(await demo.ask('GET', `/volume/v3/p/types/${type?.id}`)).toMatchObject({ body: { volume_type: { id: type?.id } } });
     expect((await demo.ask('GET', '/volume/v3/p/types/nope')).status).toBe(404);
   });

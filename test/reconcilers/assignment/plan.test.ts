@@ -147,7 +147,10 @@ const CASES: readonly Case[] = [
   },
   {
     reason: 'without an offer it waits, and says what the inventory does not say of a machine that is ready',
-    seen: seen({ served: { kind: 'waits', place: 3 }, withheld: 'VirtualMachine web-1 is ready, but nobody knows it' }),
+    seen: seen({
+      served: { kind: 'waits', place: 3 },
+      withheld: { reason: 'InventoryUnknown', message: 'VirtualMachine web-1 is ready, but nobody knows it' },
+    }),
     steps: [],
     ready: 'InventoryUnknown',
   },

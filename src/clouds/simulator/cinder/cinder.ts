@@ -42,8 +42,9 @@ export function cinder(state: State): Service<CinderCall> {
       ...cinderVolumes(state),
       ...cinderMetadata(state),
       ...cinderQuotas(state),
-      'GET /v3/:project/types': () => {
-        return { status: 200, json: { volume_types: [{ ...TYPE, 'os-volume-type-access:is_public': true }] } };
+      'GET /v3/:project/types': ({ query }) => {
+        const types = [{ ...TYPE, 'os-volume-type-access:is_public': true }];
+        return { status: 200, json: { volume_types: query.get('marker') === TYPE.id ? [] : types } };
       },
       'GET /v3/:project/types/:id': ({ params }) => {
         if (params.id !== TYPE.id && params.id !== 'default') {

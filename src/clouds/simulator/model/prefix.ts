@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
 /** An IP prefix, with the host bits that were written. */
-export interface Prefix {
+interface Prefix {
   readonly family: 'IPv4' | 'IPv6';
   /** In the usual short form. */
   readonly address: string;

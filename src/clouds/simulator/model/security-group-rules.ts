@@ -6,7 +6,7 @@ import { plainly, pythonic, Refusal } from './refusal.js';
 export type RuleFields = Omit<RuleRecord, 'id' | 'created'>;
 
 /** What is asked for, of whatever kind the values are; null: not said. */
-export interface WantedRule {
+interface WantedRule {
   readonly direction: RuleRecord['direction'];
   readonly ethertype: unknown;
   readonly protocol: unknown;

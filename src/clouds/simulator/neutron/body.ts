@@ -4,7 +4,7 @@ import type { OwnCall } from '../http/service.js';
 import { Refusal } from '../model/refusal.js';
 
 /** What a body asks for: one thing, or with `bulk` several, which are made all or none. */
-export interface Wanted<T> {
+interface Wanted<T> {
   readonly bulk: boolean;
   readonly items: readonly T[];
 }

@@ -19,20 +19,31 @@ export interface Collection {
 const SPECIAL: ReadonlySet<string> = new Set(['fields', 'limit', 'marker', 'page_reverse', 'sort_key', 'sort_dir']);
 const TAGS: ReadonlySet<string> = new Set(['tags', 'tags-any', 'not-tags', 'not-tags-any']);
 
-/** Filters by any field, chooses fields, pages by marker in the order of ids: the same for all of Neutron. */
-export function list({ query, origin, target }: OwnCall, collection: Collection, rows: readonly Row[]): Reply {
+/**
+ * Filters by any field, chooses fields, pages by marker in the order of ids: the same for all of Neutron.
+ * Nothing is shown that is not on the page or before it, for there may be ten thousand.
+ */
+export function list<T extends { readonly id: string }>(
+  { query, origin, target }: OwnCall,
+  collection: Collection,
+  records: readonly T[],
+  show: (record: T) => Row,
+): Reply {
   const { name, notFound, lenient = false } = collection;
   const filters = [...new Set(query.keys())].filter((key) => !SPECIAL.has(key));
   const unknown = filters.filter((key) => collection.filters?.has(key) === false && !TAGS.has(key));
   if (unknown.length > 0) throw new Refusal(400, `${pythonic(unknown)} is invalid attribute for filtering`);
-  const matching = rows.filter((row) => filters.every((key) => query.getAll(key).some((value) => matches(row, key, value))));
-  matching.sort((one, other) => (String(one.id) < String(other.id) ? -1 : 1));
   const marker = query.get('marker');
-  const start = marker === null ? 0 : rows.findIndex(({ id }) => id === marker) + 1;
-  if (marker !== null && start === 0 && !lenient) throw notFound(marker);
-  const rest = marker === null || start === 0 ? matching : matching.filter(({ id }) => String(id) > marker);
+  const known = marker !== null && records.some(({ id }) => id === marker);
+  if (marker !== null && !known && !lenient) throw notFound(marker);
+  const rest = records.filter(({ id }) => !known || id > marker).sort((one, other) => (one.id < other.id ? -1 : 1));
   const limit = Number(query.get('limit') ?? 0);
-  const page = limit > 0 ? rest.slice(0, limit) : rest;
+  const page: Row[] = [];
+  for (const record of rest) {
+    if (limit > 0 && page.length === limit) break;
+    const row = show(record);
+    if (filters.every((key) => query.getAll(key).some((value) => matches(row, key, value)))) page.push(row);
+  }
   const last = page.at(-1);
   const next = new URLSearchParams(query);
   if (typeof last?.id === 'string') next.set('marker', last.id);

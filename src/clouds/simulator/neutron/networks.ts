@@ -2,22 +2,24 @@ import type { OwnCall, Routes } from '../http/service.js';
 import { CONTENT_SINCE, NETWORKS, type NetworkContent } from '../model/content.js';
 import { networksOf } from '../model/ports.js';
 import { Refusal } from '../model/refusal.js';
-import { list, one, type Row } from './listing.js';
+import { type Collection, list, one, type Row } from './listing.js';
 
 /** The networks of content.ts and their subnets, to be read. */
 export function neutronNetworks(): Routes<OwnCall> {
-  const find = (call: OwnCall, rows: readonly Row[], notFound: (id: string | undefined) => Refusal): Row => {
-    const row = rows.find(({ id }) => id === call.params.id);
-    if (row === undefined) throw notFound(call.params.id);
-    return row;
-  };
-  const networks = (call: OwnCall) => visibleNetworks(call).map(showNetwork);
-  const subnets = (call: OwnCall) => visibleNetworks(call).map(showSubnet);
+  const subnets = (call: OwnCall) => visibleNetworks(call).map((network) => ({ id: network.subnet.id, network }));
   return {
-    'GET /v2.0/networks': (call) => list(call, { name: 'networks', notFound: networkNotFound }, networks(call)),
-    'GET /v2.0/networks/:id': (call) => one(call, 'network', find(call, networks(call), networkNotFound)),
-    'GET /v2.0/subnets': (call) => list(call, { name: 'subnets', notFound: subnetNotFound }, subnets(call)),
-    'GET /v2.0/subnets/:id': (call) => one(call, 'subnet', find(call, subnets(call), subnetNotFound)),
+    'GET /v2.0/networks': (call) => list(call, NETWORK_LIST, visibleNetworks(call), showNetwork),
+    'GET /v2.0/networks/:id': (call) => {
+      const network = visibleNetworks(call).find(({ id }) => id === call.params.id);
+      if (network === undefined) throw networkNotFound(call.params.id);
+      return one(call, 'network', showNetwork(network));
+    },
+    'GET /v2.0/subnets': (call) => list(call, SUBNET_LIST, subnets(call), ({ network }) => showSubnet(network)),
+    'GET /v2.0/subnets/:id': (call) => {
+      const found = subnets(call).find(({ id }) => id === call.params.id);
+      if (found === undefined) throw SUBNET_LIST.notFound(call.params.id);
+      return one(call, 'subnet', showSubnet(found.network));
+    },
   };
 }
 
@@ -31,9 +33,11 @@ export function networkNotFound(id: string | undefined): Refusal {
   return new Refusal(404, `Network ${id} could not be found.`, 'NetworkNotFound');
 }
 
-function subnetNotFound(id: string | undefined): Refusal {
-  return new Refusal(404, `Subnet ${id} could not be found.`, 'SubnetNotFound');
-}
+const NETWORK_LIST: Collection = { name: 'networks', notFound: networkNotFound };
+const SUBNET_LIST: Collection = {
+  name: 'subnets',
+  notFound: (id) => new Refusal(404, `Subnet ${id} could not be found.`, 'SubnetNotFound'),
+};
 
 function showNetwork({ id, name, projectId, external, subnet }: NetworkContent): Row {
   return {

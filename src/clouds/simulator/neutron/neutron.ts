@@ -2,7 +2,7 @@ import { unauthorized } from '../http/replies.js';
 import { type OwnCall, type Service, sessionOf } from '../http/service.js';
 import { Refusal } from '../model/refusal.js';
 import type { State } from '../model/state.js';
-import { list } from './listing.js';
+import { list, type Row } from './listing.js';
 import { neutronNetworks } from './networks.js';
 import { neutronPorts } from './ports.js';
 import { neutronQuotas } from './quotas.js';
@@ -39,8 +39,8 @@ export function neutron(state: State): Service<OwnCall> {
       ...neutronGroups(state),
       ...neutronRules(state),
       ...neutronQuotas(state),
-      'GET /v2.0/routers': (call) => list(call, { name: 'routers', notFound }, []),
-      'GET /v2.0/floatingips': (call) => list(call, { name: 'floatingips', notFound }, []),
+      'GET /v2.0/routers': (call) => list(call, { name: 'routers', notFound }, [], nothing),
+      'GET /v2.0/floatingips': (call) => list(call, { name: 'floatingips', notFound }, [], nothing),
       'GET /v2.0/extensions': () => ({ status: 200, json: { extensions: EXTENSIONS } }),
     },
   };
@@ -73,4 +73,8 @@ const EXTENSIONS = ALIASES.map((alias) => ({
 
 function notFound(id: string | undefined): Refusal {
   return new Refusal(404, `${id} could not be found.`, 'HTTPNotFound');
+}
+
+function nothing(): Row {
+  return {};
 }

@@ -63,7 +63,7 @@ export function neutronPorts(state: State): Routes<OwnCall> {
   return {
     'GET /v2.0/ports': (call) => {
       const ports = [...state.ports.values()].filter((port) => visible(port, call));
-      return list(call, PORTS, ports.map(showPort));
+      return list(call, PORTS, ports, showPort);
     },
     'GET /v2.0/ports/:id': (call) => one(call, 'port', showPort(find(call))),
     'POST /v2.0/ports': (call) => {

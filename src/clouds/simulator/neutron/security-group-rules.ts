@@ -47,11 +47,8 @@ export function neutronRules(state: State): Routes<OwnCall> {
   return {
     'GET /v2.0/security-group-rules': (call) => {
       const groups = visibleGroups(state, call);
-      return list(
-        call,
-        RULES,
-        groups.flatMap((group) => group.rules.map((rule) => showRule(group, rule))),
-      );
+      const rules = groups.flatMap((group) => group.rules.map((rule) => ({ id: rule.id, group, rule })));
+      return list(call, RULES, rules, ({ group, rule }) => showRule(group, rule));
     },
     'GET /v2.0/security-group-rules/:id': (call) => {
       const { group, rule } = find(call);

@@ -30,7 +30,7 @@ const GROUPS: Collection = {
 export function neutronGroups(state: State): Routes<OwnCall> {
   const find = (call: OwnCall) => findGroup(state, call, call.params.id);
   return {
-    'GET /v2.0/security-groups': (call) => list(call, GROUPS, visibleGroups(state, call).map(showGroup)),
+    'GET /v2.0/security-groups': (call) => list(call, GROUPS, visibleGroups(state, call), showGroup),
     'GET /v2.0/security-groups/:id': (call) => one(call, 'security_group', showGroup(find(call))),
     'POST /v2.0/security-groups': (call) => {
       const { bulk, items } = readMany(call, 'security_group', newGroup);
