@@ -34,6 +34,11 @@ export class VolumeWorld extends StockWorld {
     volumes.mayDelete = ({ id, owner }) => [...this.#doomed].some((uid) => owner?.uid === uid || this.#bound.get(uid) === id);
   }
 
+  /** Worlds with an inventory are another test. */
+  protected override hasInventory(): boolean {
+    return false;
+  }
+
   protected override people(): void {
     super.people();
     const { world } = this;
