@@ -12,6 +12,7 @@ const RECONCILERS = 'src/reconcilers/';
 const GIVEN = [
   /\b(?:steps|working|progressing|progress|reconciling|stalled|uncertain|problem|failed)\(\s*'(\w+)'/g,
   /\bcondition\('\w+', '(?:False|Unknown)', '(\w+)'/g,
+  /\bnotReady\('\w+', '(\w+)'/g,
   /(?<!status: 'True', )\breason: '(\w+)'/g,
 ];
 /** A choice between several, in one statement. */
