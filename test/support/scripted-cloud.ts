@@ -14,6 +14,7 @@ import type {
 } from '../../src/clouds/driver.js';
 import { CloudError, type CloudErrorDetails } from '../../src/clouds/errors.js';
 import type { Environment } from '../../src/environment.js';
+import { ScriptedGroups } from './scripted-groups.js';
 import { ScriptedPorts } from './scripted-ports.js';
 import { ScriptedVolumes } from './scripted-volumes.js';
 import { WithoutServices } from './without-services.js';
@@ -50,6 +51,7 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
   closed = false;
   readonly volumes: ScriptedVolumes;
   readonly ports = new ScriptedPorts((...call) => this.#call(...call));
+  readonly groups = new ScriptedGroups((...call) => this.#call(...call));
   /** Is told of every call as it arrives. */
   onCall: (call: string) => void = () => undefined;
   /** As drivers report calls: for whoever counts them. */
@@ -220,6 +222,16 @@ export class ScriptedCloud extends WithoutServices implements CloudDriver {
   override disownPort = (...given: Parameters<ScriptedPorts['disownPort']>) => this.ports.disownPort(...given);
   override deletePort = (...given: Parameters<ScriptedPorts['deletePort']>) => this.ports.deletePort(...given);
   override attachPort = (...given: Parameters<ScriptedPorts['attachPort']>) => this.ports.attachPort(...given);
+  override listSecurityGroups = (...given: Parameters<ScriptedGroups['listSecurityGroups']>) =>
+    this.groups.listSecurityGroups(...given);
+  override createSecurityGroups = (...given: Parameters<ScriptedGroups['createSecurityGroups']>) =>
+    this.groups.createSecurityGroups(...given);
+  override deleteSecurityGroup = (...given: Parameters<ScriptedGroups['deleteSecurityGroup']>) =>
+    this.groups.deleteSecurityGroup(...given);
+  override createSecurityGroupRules = (...given: Parameters<ScriptedGroups['createSecurityGroupRules']>) =>
+    this.groups.createSecurityGroupRules(...given);
+  override deleteSecurityGroupRule = (...given: Parameters<ScriptedGroups['deleteSecurityGroupRule']>) =>
+    this.groups.deleteSecurityGroupRule(...given);
   override listVolumes = (...given: Parameters<ScriptedVolumes['listVolumes']>) => this.volumes.listVolumes(...given);
   override findVolumesByName = (...given: Parameters<ScriptedVolumes['findVolumesByName']>) =>
     this.volumes.findVolumesByName(...given);
