@@ -41,7 +41,17 @@ export function openstackAsAdmin(...words: string[]): Promise<string> {
   return runAs(ADMIN, words);
 }
 
-async function runAs(who: typeof DEMO | typeof ADMIN, words: readonly string[]): Promise<string> {
+/** {@link openstackJson} for several commands in one run of the client, which is mostly its start. @throws unless each answers. */
+export async function openstackJsonEach<T>(schema: z.ZodType<T>, commands: readonly (readonly string[])[]): Promise<T[]> {
+  if (commands.length === 0) return [];
+  const input = commands.map((words) => `${words.join(' ')} -f json\n`).join('');
+  const answers = (await runAs(DEMO, [], input)).replaceAll(/^}\s*^{/gm, '},{');
+  const parsed = schema.array().parse(JSON.parse(`[${answers}]`));
+  if (parsed.length !== commands.length) throw new Error(`${parsed.length} of ${commands.length} commands were answered`);
+  return parsed;
+}
+
+async function runAs(who: typeof DEMO | typeof ADMIN, words: readonly string[], input = ''): Promise<string> {
   const env = {
     PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     OS_AUTH_URL: AUTH_URL,
@@ -55,8 +65,9 @@ async function runAs(who: typeof DEMO | typeof ADMIN, words: readonly string[]):
     // Tags of servers came with 2.26; without this the client asks for 2.1.
     OS_COMPUTE_API_VERSION: '2.79',
   };
-  const { stdout } = await run(process.env.OPENSTACK_CLIENT ?? '/usr/bin/openstack', words, { env, timeout: 60_000 });
-  return stdout.trim();
+  const running = run(process.env.OPENSTACK_CLIENT ?? '/usr/bin/openstack', words, { env, timeout: 60_000 });
+  running.child.stdin?.end(input);
+  return (await running).stdout.trim();
 }
 
 /** {@link openstack} with `-f json`, parsed. */
