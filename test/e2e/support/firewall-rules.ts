@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type FirewallRuleSpec, firewallRuleStatusSchema } from '../../../src/resources/firewall-rule.js';
 import { eventually } from '../../support/eventually.js';
 import { conditionOf, type Lab, LOOK_EVERY_MS, type Manifest, metadataSchema, PATIENCE_MS } from './lab.js';
-import { openstack, openstackJson, openstackJsonEach } from './openstack.js';
+import { openstackSession } from './openstack.js';
 
 const ruleSchema = z.object({ metadata: metadataSchema, status: firewallRuleStatusSchema.default({}) });
 const listSchema = z.object({ items: z.array(ruleSchema) });
@@ -11,8 +11,11 @@ const listSchema = z.object({ items: z.array(ruleSchema) });
 /** A FirewallRule as kubectl shows it. */
 export type ShownFirewallRule = z.infer<typeof ruleSchema>;
 
-const shownGroups = z.array(z.object({ ID: z.string(), Name: z.string(), Description: z.string() }));
-const shownPorts = z.array(z.object({ ID: z.string(), Name: z.string() }));
+const GROUPS = ['security', 'group', 'list', '-f', 'json'];
+const PORTS = ['port', 'list', '-f', 'json'];
+const RULES = ['security', 'group', 'rule', 'list', '-f', 'json'];
+
+const named = z.array(z.object({ ID: z.string(), Name: z.string(), Description: z.string().optional() }));
 const shownPort = z.object({ id: z.string(), name: z.string(), device_id: z.string(), security_group_ids: z.array(z.string()) });
 const shownRules = z.array(
   z
@@ -43,7 +46,7 @@ const TAG = 'dispatcher:';
 export class ShownFirewall {
   constructor(
     /** Those that Dispatcher made for the suite. */
-    readonly groups: z.infer<typeof shownGroups>,
+    readonly groups: z.infer<typeof named>,
     /** The suite's. */
     readonly ports: readonly z.infer<typeof shownPort>[],
     /** All of the project. */
@@ -141,14 +144,12 @@ export class FirewallRules {
 
   /** All of the suite, by the stock client. */
   async inCloud(): Promise<ShownFirewall> {
-    const [groups, rules, ports] = await Promise.all([
-      this.#groups(),
-      openstackJson(shownRules, 'security', 'group', 'rule', 'list'),
-      this.#portIds(),
-    ]);
+    const [groups, ports, rules] = await openstackSession([GROUPS, PORTS, RULES]);
+    const columns = Object.keys(shownPort.shape).flatMap((column) => ['-c', column]);
     // This client's list of ports does not show their groups.
-    const show = ports.map((id) => ['port', 'show', id, ...Object.keys(shownPort.shape).flatMap((column) => ['-c', column])]);
-    return new ShownFirewall(groups, await openstackJsonEach(shownPort, show), rules);
+    const each = await openstackSession(this.#ofSuite(ports).map(({ ID }) => ['port', 'show', ID, ...columns, '-f', 'json']));
+    const ours = this.#ofSuite(groups).filter(({ Description }) => Description?.startsWith(TAG));
+    return new ShownFirewall(ours, shownPort.array().parse(each), shownRules.parse(rules));
   }
 
   /** Looks at the cloud by the stock client until `check` does not throw. */
@@ -166,21 +167,15 @@ export class FirewallRules {
 
   /** Removes whatever ports and groups of the suite are left, with the stock client. */
   async sweep(): Promise<void> {
-    const ports = await this.#portIds();
-    if (ports.length > 0) await openstack('port', 'delete', ...ports);
-    const named = await openstackJson(shownGroups, 'security', 'group', 'list');
-    const foreign = named.filter(({ Name }) => Name.startsWith(`${this.lab.suite}-`));
-    const groups = [...(await this.#groups()), ...foreign].map(({ ID }) => ID);
-    if (groups.length > 0) await openstack('security', 'group', 'delete', ...groups);
+    const [groups, ports] = await openstackSession([GROUPS, PORTS]);
+    await openstackSession([
+      ...this.#ofSuite(ports).map(({ ID }) => ['port', 'delete', ID]),
+      ...this.#ofSuite(groups).map(({ ID }) => ['security', 'group', 'delete', ID]),
+    ]);
   }
 
-  async #groups(): Promise<z.infer<typeof shownGroups>> {
-    const all = await openstackJson(shownGroups, 'security', 'group', 'list');
-    return all.filter(({ Name, Description }) => Description.startsWith(TAG) && Name.includes(` ${this.lab.suite}-`));
-  }
-
-  async #portIds(): Promise<string[]> {
-    const all = await openstackJson(shownPorts, 'port', 'list');
-    return all.filter(({ Name }) => Name.startsWith(`${this.lab.suite}-`)).map(({ ID }) => ID);
+  /** Those whose names are the suite's, or of a machine, an assignment or a label of it. */
+  #ofSuite(list: unknown): z.infer<typeof named> {
+    return named.parse(list).filter(({ Name }) => Name.startsWith(`${this.lab.suite}-`) || Name.includes(` ${this.lab.suite}-`));
   }
 }

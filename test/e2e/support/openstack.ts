@@ -32,26 +32,32 @@ export const DEMO = { project: 'demo', username: 'demo', password: 'demo-secret'
 const ADMIN = { project: 'admin', username: 'admin', password: 'admin-secret' } as const;
 
 /** The stock `openstack` client: Debian's, run as the user demo. A call takes it 1 to 2 s. @throws with its words. */
-export function openstack(...words: string[]): Promise<string> {
-  return runAs(DEMO, words);
+export async function openstack(...words: string[]): Promise<string> {
+  return (await runAs(DEMO, words)).stdout.trim();
 }
 
 /** {@link openstack} as the administrator of that cloud. */
-export function openstackAsAdmin(...words: string[]): Promise<string> {
-  return runAs(ADMIN, words);
+export async function openstackAsAdmin(...words: string[]): Promise<string> {
+  return (await runAs(ADMIN, words)).stdout.trim();
 }
 
-/** {@link openstackJson} for several commands in one run of the client, which is mostly its start. @throws unless each answers. */
-export async function openstackJsonEach<T>(schema: z.ZodType<T>, commands: readonly (readonly string[])[]): Promise<T[]> {
+/**
+ * Several commands, one after another, in one run of the client, most of which is its start. @returns the answers, which are to be asked for
+ * as JSON: a command without one is left out. @throws with the words of all that failed.
+ */
+export async function openstackSession(commands: readonly (readonly string[])[]): Promise<unknown[]> {
   if (commands.length === 0) return [];
-  const input = commands.map((words) => `${words.join(' ')} -f json\n`).join('');
-  const answers = (await runAs(DEMO, [], input)).replaceAll(/^}\s*^{/gm, '},{');
-  const parsed = schema.array().parse(JSON.parse(`[${answers}]`));
-  if (parsed.length !== commands.length) throw new Error(`${parsed.length} of ${commands.length} commands were answered`);
-  return parsed;
+  const { stdout, stderr } = await runAs(DEMO, [], commands.map((words) => `${words.join(' ')}\n`).join(''));
+  if (stderr !== '') throw new Error(`openstack: ${stderr}`);
+  const answers = stdout.split(/\n(?=[[{])/).filter((text) => text.trim() !== '');
+  return answers.map((text): unknown => JSON.parse(text));
 }
 
-async function runAs(who: typeof DEMO | typeof ADMIN, words: readonly string[], input = ''): Promise<string> {
+async function runAs(
+  who: typeof DEMO | typeof ADMIN,
+  words: readonly string[],
+  input = '',
+): Promise<{ stdout: string; stderr: string }> {
   const env = {
     PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     OS_AUTH_URL: AUTH_URL,
@@ -67,7 +73,7 @@ async function runAs(who: typeof DEMO | typeof ADMIN, words: readonly string[], 
   };
   const running = run(process.env.OPENSTACK_CLIENT ?? '/usr/bin/openstack', words, { env, timeout: 60_000 });
   running.child.stdin?.end(input);
-  return (await running).stdout.trim();
+  return running;
 }
 
 /** {@link openstack} with `-f json`, parsed. */
