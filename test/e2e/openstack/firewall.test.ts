@@ -25,7 +25,7 @@ const SLOW = { inFlight: 4, requestsPerSecond: 50 };
 const MACHINES = 20;
 const KILLS = 6;
 /** After a start at most, milliseconds. */
-const LONGEST_LIFE_MS = 3_000;
+const LONGEST_LIFE_MS = 2_000;
 
 const APP = 'fw-app';
 const ROLE = 'fw-role';
@@ -201,7 +201,8 @@ describeOnOpenStack('Firewall rules on a real OpenStack', () => {
     const chance = new Chance(Math.random, seed);
     process.stdout.write(`kill -9 at moments of seed ${seed}; SEED=${seed} repeats them\n`);
     const any = (below: number) => Math.floor(chance.number() * below);
-    await lab.apply(lab.cloud({ ...SETTINGS, limits: SLOW }));
+    // All is declared before anything is done: else most of it is done before the first kill.
+    await lab.apply(lab.cloud({ ...SETTINGS, limits: SLOW, paused: true }));
 
     const numbers = Array.from({ length: MACHINES }, (_, index) => index + 1);
     const sides = new Map(numbers.map((number) => [number, number % 2 === 0 ? 'left' : 'right']));
@@ -218,7 +219,9 @@ describeOnOpenStack('Firewall rules on a real OpenStack', () => {
         return rule ? [firewall.manifest(name, rule)] : [];
       });
     await lab.apply(...declare(...rules.keys()), ...numbers.map(manifest));
+    await lab.apply(lab.cloud({ ...SETTINGS, limits: SLOW }));
 
+    const done: string[] = [];
     for (let kill = 0; kill < KILLS; kill += 1) {
       // In each life a rule moves to other ports, a machine to the other side, and one rule is exchanged for another.
       const [moved, turned, exchanged] = [1 + any(MACHINES), 1 + any(MACHINES), 1 + any(MACHINES)];
@@ -234,9 +237,11 @@ describeOnOpenStack('Firewall rules on a real OpenStack', () => {
         60_000,
       );
       await new Promise((resolve) => setTimeout(resolve, chance.number() * LONGEST_LIFE_MS));
+      done.push(`${(await lab.servers()).length}/${await lab.dispatcher.cloudCalls('createSecurityGroupRules')}`);
       await lab.dispatcher.kill();
       await lab.dispatcher.start();
     }
+    process.stdout.write(`servers, and calls for rules in that life, at the kills: ${done.join(' ')}\n`);
     await lab.apply(lab.cloud(SETTINGS));
     await lab.untilConverged(180_000);
     await firewall.untilInForce(120_000);
