@@ -51,7 +51,7 @@ async function measure(settings: Settings): Promise<void> {
     tell('  convergence', run.seconds, 's');
     for (const [term, seconds] of Object.entries(bound.terms))
       tell(`  bound: build time + ${term}`, run.buildSeconds + seconds, 's');
-    tell('cloud calls per VM', run.callsPerMachine, '', 1.05);
+    tell('cloud calls per VM', run.callsPerMachine, '', 1.1);
     tell('shared pages during convergence', more.pages, 'calls');
     tell('store writes per VM', run.writesPerMachine, 'rows');
     tell('  of these, events', more.eventsPerMachine, 'rows');

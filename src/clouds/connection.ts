@@ -116,7 +116,9 @@ export class Connection {
       this.ports.note(port);
       return port;
     } catch (error) {
-      if (isCloudError(error, 'UnknownOutcome')) this.#unsurePorts.set(request.owner.key, this.environment.now());
+      // A list that begins in the same millisecond may have begun before.
+      const since = new Date(this.environment.now().getTime() + 1);
+      if (isCloudError(error, 'UnknownOutcome')) this.#unsurePorts.set(request.owner.key, since);
       throw error;
     }
   }

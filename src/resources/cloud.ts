@@ -104,6 +104,12 @@ export const cloudStatusSchema = z.strictObject({
     .strictObject({ total: counter, ours: counter, building: counter, error: counter, orphans: counter })
     .optional()
     .describe('Servers in the project at the last complete observation.'),
+  volumes: z
+    .strictObject({ ours: counter, orphans: counter })
+    .optional()
+    .describe(
+      'Volumes with our owner tag, and those of them that no record has: these may hold data, and are never deleted by us.',
+    ),
   quota: z
     .strictObject({
       instances: z.int(),

@@ -29,6 +29,22 @@ export interface ProposedCondition {
   readonly message: string;
 }
 
+/** Not Ready, and why: beside it `Reconciling` while something goes on by itself, or `Stalled` while a person is waited for. */
+export function notReady(type: 'Reconciling' | 'Stalled', reason: string, message: string): ProposedCondition[] {
+  return [
+    { type: 'Ready', status: 'False', reason, message },
+    { type, status: 'True', reason, message },
+  ];
+}
+
+/** Ready or not cannot be said, and why. */
+export function unknown(reason: string, message: string): ProposedCondition[] {
+  return [
+    { type: 'Ready', status: 'Unknown', reason, message },
+    { type: 'Reconciling', status: 'True', reason, message },
+  ];
+}
+
 /**
  * The conditions that a status holds after `proposed` was found to be true at `now`.
  *

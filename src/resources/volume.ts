@@ -28,7 +28,9 @@ export const volumeSpecSchema = z.strictObject({
   deletionPolicy: z
     .enum(['Retain', 'Delete'])
     .optional()
-    .describe('What becomes of it when this resource is deleted. Delete waits until it is attached nowhere. Default: Retain.'),
+    .describe(
+      'What becomes of it when this resource is deleted, which waits while it is attached where it is declared. Default: Retain.',
+    ),
   adopt: z
     .strictObject({ id: z.string().min(1).max(64).optional(), name: z.string().min(1).max(255).optional() })
     .optional()

@@ -10,8 +10,9 @@ const read = (path: string) => readFileSync(`${root}${path}`, 'utf8');
 const RECONCILERS = 'src/reconcilers/';
 /** The words in these places are reasons. What a condition says that is True is none of why something is not Ready. */
 const GIVEN = [
-  /\b(?:steps|working|progressing|reconciling|stalled|uncertain|problem|failed)\(\s*'(\w+)'/g,
+  /\b(?:steps|working|progressing|progress|reconciling|stalled|uncertain|problem|failed)\(\s*'(\w+)'/g,
   /\bcondition\('\w+', '(?:False|Unknown)', '(\w+)'/g,
+  /\bnotReady\('\w+', '(\w+)'/g,
   /(?<!status: 'True', )\breason: '(\w+)'/g,
 ];
 /** A choice between several, in one statement. */
@@ -36,6 +37,12 @@ const conditions = [
     files: [...filesOf('volume').filter((file) => !/\/(reconciler|steps)\.ts$/.test(file)), 'cloud/problem.ts'],
     // States are told as they are: see `planPresent`.
     others: ['Changing', 'Attaching', 'Detaching', INVALID, ...Object.keys(CLOUD_ERRORS)],
+  },
+  {
+    page: 'firewall-rule.md',
+    heading: 'Why a rule is not in force',
+    files: ['firewall/status.ts', 'firewall/gather.ts', 'cloud/problem.ts'],
+    others: [INVALID, ...Object.keys(CLOUD_ERRORS)],
   },
   {
     page: 'assignment.md',

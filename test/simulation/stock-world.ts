@@ -28,7 +28,12 @@ export class StockWorld extends World {
 
   constructor(seed: number, options: WorldOptions = {}) {
     super(seed, options);
-    this.#cistern = this.world.random() < 0.5 ? new FakeCistern(this.cloud) : undefined;
+    this.#cistern = this.hasInventory() ? new FakeCistern(this.cloud) : undefined;
+  }
+
+  /** Whether this world has one. Asked once, by the constructor. */
+  protected hasInventory(): boolean {
+    return this.world.random() < 0.5;
   }
 
   protected override equipment(process: VirtualProcess): Partial<DispatcherOptions> {
@@ -107,6 +112,8 @@ export class StockWorld extends World {
     const servers = this.cloud.alive().filter(({ owner }) => owner?.uid === uid);
     const [server] = servers;
     if (!server || servers.length > 1) return [`${name} has ${servers.length} servers: ${said(vm)}`];
+    // Who called it so takes that back, and it is given back then.
+    if (vm.metadata.annotations?.[FAULTY_ANNOTATION] !== undefined) return [`${name} is still called faulty`];
     if (!isReady(vm)) return [`${name} is not ready: ${said(vm)}`];
     const holder = assignments.find(({ status }) => status?.virtualMachine?.uid === uid);
     if (holder?.metadata.uid !== vm.spec.claimRef?.uid) {

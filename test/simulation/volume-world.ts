@@ -18,6 +18,8 @@ const CLOUD = { cloudRef: { name: 'lab' } };
 export class VolumeWorld extends StockWorld {
   /** What is declared, by the record's name. */
   readonly #specs = new Map<string, VolumeSpec>();
+  /** All places that were ever declared for it: what was offered may have been declared otherwise since. */
+  readonly #declared = new Map<string, Set<string>>();
   /** The uids of the records that were deleted, and whose volume goes with them. */
   readonly #doomed = new Set<string>();
   readonly #sizes = new Map<string, number>();
@@ -28,7 +30,13 @@ export class VolumeWorld extends StockWorld {
     super(seed, options);
     const { volumes } = this.cloud;
     volumes.growsInUse = this.world.random() < 0.7;
-    volumes.mayDelete = ({ owner }) => owner !== undefined && this.#doomed.has(owner.uid);
+    // By its record too: somebody may have taken the owner tag off.
+    volumes.mayDelete = ({ id, owner }) => [...this.#doomed].some((uid) => owner?.uid === uid || this.#bound.get(uid) === id);
+  }
+
+  /** Worlds with an inventory are another test. */
+  protected override hasInventory(): boolean {
+    return false;
   }
 
   protected override people(): void {
@@ -119,9 +127,8 @@ export class VolumeWorld extends StockWorld {
     if (!bound || !metadata || this.#handedOut.has(key)) return;
     this.#handedOut.add(key);
     for (const record of this.#volumes()) {
-      const { attachTo } = record.spec;
-      const mayBe =
-        attachTo?.assignmentRef?.name === metadata.name || attachTo?.virtualMachineRef?.name === status.virtualMachine?.name;
+      const declared = this.#declared.get(record.metadata.name);
+      const mayBe = declared?.has(metadata.name) || declared?.has(status.virtualMachine?.name ?? '');
       const volume = this.cloud.volumes.all.get(record.status?.id ?? '');
       if (volume?.servers.includes(status.id ?? '') && !mayBe && !this.#meddled.has(volume.id))
         this.#wrong(`${metadata.name} was given ${status.id}, to which ${volume.id} of ${record.metadata.name} is attached`);
@@ -139,7 +146,7 @@ export class VolumeWorld extends StockWorld {
       ...this.#anyPlace(),
       ...(world.random() < 0.5 ? { deletionPolicy: 'Delete' } : {}),
     };
-    this.#specs.set(name, spec);
+    this.#wish(name, spec);
     await this.store.create({
       apiVersion: 'dispatcher.dev/v1alpha1',
       kind: 'Volume',
@@ -168,8 +175,14 @@ export class VolumeWorld extends StockWorld {
     if (name === undefined || !spec) return;
     const { attachTo: _before, ...rest } = spec;
     const next = world.random() < 0.3 ? { ...spec, sizeGiB: spec.sizeGiB + 1 } : { ...rest, ...this.#anyPlace() };
-    this.#specs.set(name, next);
+    this.#wish(name, next);
     await this.#write(name, next);
+  }
+
+  #wish(name: string, spec: VolumeSpec): void {
+    this.#specs.set(name, spec);
+    const place = spec.attachTo?.virtualMachineRef?.name ?? spec.attachTo?.assignmentRef?.name ?? '';
+    this.#declared.set(name, (this.#declared.get(name) ?? new Set()).add(place));
   }
 
   #anyPlace(): Pick<VolumeSpec, 'attachTo'> {

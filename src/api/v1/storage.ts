@@ -278,14 +278,16 @@ function placeOf({ spec, status }: Volume): string {
 function told(volume: Volume): z.infer<typeof volumeSchema> {
   const { metadata, spec, status } = volume;
   const ready = currentCondition(volume, 'Ready');
+  // What was only asked for is not there yet.
+  const attachment = status?.attachment?.askedAt === undefined ? status?.attachment : undefined;
   return {
     name: metadata.name,
     namespace: metadata.namespace ?? '',
     id: status?.id ?? '',
     size: spec.sizeGiB,
     state: status?.state ?? 'unknown',
-    node: status?.attachment?.serverId ?? '',
-    device: status?.attachment?.device ?? '',
+    node: attachment?.serverId ?? '',
+    device: attachment?.device ?? '',
     ready: ready?.status ?? 'Unknown',
     reason: ready?.reason ?? 'Pending',
     message: ready?.message ?? 'nothing is known of this declaration yet',

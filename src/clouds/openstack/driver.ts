@@ -134,7 +134,7 @@ export function openStackDriver(options: OpenStackOptions): OpenStackDriver {
     deletePort: (id, signal) => absentIsDone(deletePort(neutron, id, signal)),
     attachPort: async (serverId, portId, signal) => {
       await neutron.require('attachPort');
-      await attachPort(nova, serverId, portId, signal);
+      await attachPort(neutron, nova, serverId, portId, signal);
     },
 
     listSecurityGroups: (signal) => listSecurityGroups(neutron, signal),

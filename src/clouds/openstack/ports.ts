@@ -4,6 +4,7 @@ import type { CreatePortRequest, Port } from '../network-driver.js';
 import { ownedDescription, ownerInDescription } from './network-ownership.js';
 import type { Neutron } from './neutron.js';
 import { type Nova, serverPath } from './nova.js';
+import { oneServerSchema } from './server.js';
 
 const portSchema = z.object({
   id: z.string().min(1),
@@ -79,10 +80,37 @@ export async function deletePort(neutron: Neutron, id: string, signal?: AbortSig
   await neutron.call({ operation: 'deletePort', method: 'DELETE', path: portPath(id), effect: true, signal });
 }
 
-/** nova does it: it alone can give the port to the machine. */
-export async function attachPort(nova: Nova, serverId: string, portId: string, signal?: AbortSignal): Promise<void> {
-  const call = { operation: 'attachPort', method: 'POST', path: `${serverPath(serverId)}/os-interface`, effect: true } as const;
-  await nova.call({ ...call, body: { interfaceAttachment: { port_id: portId } }, signal });
+/**
+ * nova does it: it alone can give the port to the machine. A server that has lost the port without nova's knowing (the loser of two creates
+ * took it off) would get no more than half of it: nova fails with 500, shows no address, and takes the port away with the server. So nova
+ * is first told to let go. @throws CloudError Conflict then: it is to be asked again, when it has.
+ */
+export async function attachPort(
+  neutron: Neutron,
+  nova: Nova,
+  serverId: string,
+  portId: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const interfaces = `${serverPath(serverId)}/os-interface`;
+  const { port } = await neutron.ask({ operation: 'getPort', path: portPath(portId), signal }, onePortSchema);
+  const addresses = port.fixed_ips.map(({ ip_address }) => ip_address);
+  if (!port.device_id && (await addressesOf(nova, serverId, signal)).some((address) => addresses.includes(address))) {
+    const path = `${interfaces}/${encodeURIComponent(portId)}`;
+    await nova.call({ operation: 'detachPort', method: 'DELETE', path, effect: true, signal });
+    throw new CloudError(
+      'Conflict',
+      `attachPort: server ${serverId} is to let go of port ${portId}, which it has lost, before it gets it back`,
+    );
+  }
+  const body = { interfaceAttachment: { port_id: portId } };
+  await nova.call({ operation: 'attachPort', method: 'POST', path: interfaces, body, effect: true, signal });
+}
+
+/** What nova believes that a server has. */
+async function addressesOf(nova: Nova, serverId: string, signal: AbortSignal | undefined): Promise<string[]> {
+  const { data } = await nova.ask({ operation: 'getServer', path: serverPath(serverId), signal }, oneServerSchema);
+  return Object.values(data.server.addresses ?? {}).flatMap((all) => all.map(({ addr }) => addr));
 }
 
 function portPath(id: string): string {

@@ -25,6 +25,9 @@ export const novaServerSchema = z.object({
   'OS-EXT-STS:task_state': z.string().nullish(),
 });
 
+/** A get of one. */
+export const oneServerSchema = z.object({ server: novaServerSchema });
+
 /** See {@link novaServerSchema}. */
 type NovaServer = z.infer<typeof novaServerSchema>;
 

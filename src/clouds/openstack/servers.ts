@@ -3,10 +3,9 @@ import type { CreateServerRequest, OwnerTag, Server } from '../driver.js';
 import { CloudError } from '../errors.js';
 import { type Nova, serverPath } from './nova.js';
 import { ownedMetadata, ownedTags } from './ownership.js';
-import { novaServerSchema, toServer } from './server.js';
+import { oneServerSchema, toServer } from './server.js';
 
 const createdSchema = z.object({ server: z.object({ id: z.string().min(1) }) });
-const oneServerSchema = z.object({ server: novaServerSchema });
 
 /** nova's servers, one at a time. */
 export class Servers {

@@ -14,6 +14,8 @@ export type CloudObservation =
       readonly servers: Iterable<Server>;
       readonly installation: string;
       readonly orphans: number;
+      /** Undefined: they are not observed. */
+      readonly volumes: CloudStatus['volumes'];
       readonly quota: Quota | undefined;
       readonly calls: NonNullable<CloudStatus['calls']>;
     };
@@ -23,10 +25,11 @@ export function reportCloud(observation: CloudObservation): { conditions: Propos
   if (observation.kind === 'unconnected') {
     return { conditions: [notReady(observation), stalled(observation)], facts: {} };
   }
-  const { health, quota, calls } = observation;
+  const { health, quota, calls, volumes } = observation;
   const facts: Partial<CloudStatus> = {
     calls,
     ...(health.completeAt ? { observedAt: health.completeAt.toISOString(), servers: count(observation) } : {}),
+    ...(volumes ? { volumes } : {}),
     ...(quota ? { quota: { ...quota } } : {}),
     ...(health.error
       ? { lastError: { at: health.error.at.toISOString(), message: health.error.error.message.slice(0, 2048) } }

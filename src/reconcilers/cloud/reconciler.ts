@@ -172,9 +172,17 @@ export class CloudReconciler implements Reconciler {
       servers: connection.observer.servers(),
       installation: this.tools.installation,
       orphans: memory.orphans.sightings.size,
+      volumes: this.#countVolumes(connection),
       quota: memory.quota?.value,
       calls: this.tools.connections.calls(name) ?? { total: 0, failed: 0, throttled: 0 },
     };
+  }
+
+  #countVolumes({ volumes }: Connection): CloudStatus['volumes'] {
+    if (!volumes.health.completeAt) return undefined;
+    const { installation, records } = this.tools;
+    const ours = [...volumes.items()].flatMap(({ owner }) => (owner?.installation === installation ? [owner.uid] : []));
+    return { ours: ours.length, orphans: ours.filter((uid) => !records.volumeWithUid(uid)).length };
   }
 
   async #collectOrphans(

@@ -1,6 +1,6 @@
 import type { Connection } from '../../clouds/connection.js';
 import type { Port, SecurityGroup } from '../../clouds/network-driver.js';
-import type { ProposedCondition } from '../../resources/conditions.js';
+import { notReady, type ProposedCondition, unknown } from '../../resources/conditions.js';
 import {
   type FirewallRule,
   firewallRuleKind,
@@ -135,28 +135,11 @@ function sightOf(stored: Resource, cloud: string, records: Records): RuleSight {
   // What is to go goes, whoever may use the Cloud now; only a pause holds that too.
   const goes = stored.metadata.deletionTimestamp !== undefined;
   if (problem && !(goes && problem.reason !== 'CloudPaused'))
-    return {
-      stored,
-      rule,
-      live: false,
-      said: [
-        { type: 'Ready', status: 'Unknown', ...problem },
-        { type: 'Reconciling', status: 'True', ...problem },
-      ],
-    };
+    return { stored, rule, live: false, said: unknown(problem.reason, problem.message) };
   if (goes) return { stored, rule, live: false, said: [] };
   const message = missingReference(rule, records);
   if (message === undefined) return { stored, rule, live: true, said: [] };
-  const said = { reason: 'ReferenceNotFound', message };
-  return {
-    stored,
-    rule,
-    live: false,
-    said: [
-      { type: 'Ready', status: 'False', ...said },
-      { type: 'Stalled', status: 'True', ...said },
-    ],
-  };
+  return { stored, rule, live: false, said: notReady('Stalled', 'ReferenceNotFound', message) };
 }
 
 /** What stands in a store never changes in place: each spec is validated once. */

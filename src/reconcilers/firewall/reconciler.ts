@@ -236,7 +236,7 @@ export class FirewallReconciler implements Reconciler {
       this.tools.events.record(stored, {
         type: failed ? 'Warning' : 'Normal',
         reason: failed ? 'FirewallFailed' : 'FirewallChanged',
-        message: all.length === 1 ? `${first}` : `${first}; and ${all.length - 1} more steps`,
+        message: all.length === 1 ? `${first}` : `${first}; and ${all.length - 1} more`,
         action: 'Firewall',
       });
     }

@@ -1,6 +1,6 @@
 import { CLOUD_ERRORS, type CloudError } from '../../clouds/errors.js';
 import type { SecurityGroup } from '../../clouds/network-driver.js';
-import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
+import { mergeConditions, notReady, type ProposedCondition, unknown } from '../../resources/conditions.js';
 import { type FirewallRuleStatus, firewallRuleStatusSchema } from '../../resources/firewall-rule.js';
 import type { Resource } from '../../resources/metadata.js';
 import { cloudProblem } from '../cloud/problem.js';
@@ -60,6 +60,12 @@ export function reportRule(
   const waiting = looks.filter((one) => one === 'attaching').length;
   if (waiting > 0)
     return { conditions: progress('Attaching', `${waiting} of ${count(machines.length)} do not have it yet`), facts };
+  const undeclared = group.rules.filter((one) => one.other !== undefined || !wish?.traffic.has(trafficKey(one))).length;
+  if (undeclared > 0)
+    return {
+      conditions: progress('Closing', `${undeclared} rules that nobody declares any more are still in its security group`),
+      facts,
+    };
   return { conditions: [inForce(machines.length, reached)], facts };
 }
 
@@ -98,11 +104,7 @@ export function unobserved(error: CloudError | undefined): ProposedCondition[] {
 /** What is said of a rule whose Cloud is not connected; nothing while that is only not so yet. */
 export function withoutConnection(rule: Resource, cloud: string, stored: Resource | undefined): ProposedCondition[] {
   const problem = cloudProblem(rule, cloud, stored, false);
-  if (!problem) return [];
-  return [
-    { type: 'Ready', status: 'Unknown', ...problem },
-    { type: 'Reconciling', status: 'True', ...problem },
-  ];
+  return problem ? unknown(problem.reason, problem.message) : [];
 }
 
 function look(
@@ -157,15 +159,9 @@ function failed(error: CloudError): ProposedCondition[] {
 }
 
 function progress(reason: string, message: string): ProposedCondition[] {
-  return [
-    { type: 'Ready', status: 'False', reason, message },
-    { type: 'Reconciling', status: 'True', reason, message },
-  ];
+  return notReady('Reconciling', reason, message);
 }
 
 function stalled(reason: string, message: string): ProposedCondition[] {
-  return [
-    { type: 'Ready', status: 'False', reason, message },
-    { type: 'Stalled', status: 'True', reason, message },
-  ];
+  return notReady('Stalled', reason, message);
 }

@@ -78,7 +78,8 @@ export function gather(
   const former = formerOf(vm, around);
   const bound = boundOf(vm, connection);
   const ports = portsOf(vm, connection, around.installation);
-  const making = bound.kind !== 'present' || ports.known.length < (vm.status?.ports?.length ?? 0);
+  const lacking = ports.completeAt !== undefined && ports.known.length < (vm.status?.ports?.length ?? 0);
+  const making = !vm.metadata.deletionTimestamp && (bound.kind !== 'present' || lacking);
   const id = vm.status?.id ?? (adoptable.length === 1 ? adoptable[0]?.id : undefined);
   return {
     cloud,
@@ -164,12 +165,14 @@ function portsOf(vm: VirtualMachine, connection: Connection | undefined, install
   if (!connection) return { completeAt: undefined, trouble: undefined, unsureSince: undefined, known: [], gone: [] };
   const { ports } = connection;
   const { completeAt, error } = ports.health;
-  const owned = ports.by(`owner/${installation}/${vm.metadata.uid}`).map(({ id }) => id);
+  const owned = ports.by(`owner/${installation}/${vm.metadata.uid}`);
+  // Of a record that was declared elsewhere before: they bear the tag that they were made with.
+  const moved = ports.by(`server/${vm.status?.id}`).filter(({ owner }) => owner && owner.installation !== installation);
   return {
     completeAt,
     trouble: error && { lacking: error.error.code === 'Unsupported', message: error.error.message },
     unsureSince: connection.portsUnsureSince(vm.metadata.uid),
-    known: [...new Set([...named, ...owned])].flatMap((id) => portFact(id, connection) ?? []),
+    known: [...new Set([...named, ...[...owned, ...moved].map(({ id }) => id)])].flatMap((id) => portFact(id, connection) ?? []),
     gone: named.filter((id) => ports.isGone(id)),
   };
 }

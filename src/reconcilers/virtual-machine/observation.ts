@@ -50,7 +50,7 @@ export interface PortsView {
   readonly trouble: { readonly lacking: boolean; readonly message: string } | undefined;
   /** Ports were asked for then, and nobody knows whether they were made: a list that begins later tells. */
   readonly unsureSince: Date | undefined;
-  /** Those that the status names, and those that bear our owner tag for this record. */
+  /** Those that the status names, those that bear our owner tag for this record, and those on its server that bear another installation's. */
   readonly known: readonly PortFact[];
   /** Those that the status names and the cloud said are gone. */
   readonly gone: readonly string[];

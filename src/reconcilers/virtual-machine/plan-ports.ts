@@ -36,9 +36,8 @@ export function planPorts(
       `spec.networks: ${ports.trouble.message}: take the field out, or declare a Cloud that has one`,
       { on: 'the network service of the cloud', until: soon(now) },
     );
-  const ledgerAt = vm.status?.ledger?.at;
-  const unseen = named.filter((port) => !factOf(port.id, ports)).flatMap(({ at }) => at ?? []);
-  const after = latest([ports.unsureSince, ...[ledgerAt, ...unseen].map((at) => (at === undefined ? undefined : new Date(at)))]);
+  const unseen = named.filter((port) => !factOf(port.id, ports)).map(({ at }) => at);
+  const after = latest([ports.unsureSince, ...[vm.status?.ledger?.at, ...unseen].flatMap((at) => (at ? justAfter(at) : []))]);
   if (!isListed(ports, after)) return listing(ports, after);
 
   const chosen = choose(wanted, named, ports);
@@ -102,7 +101,7 @@ export function confirmation({ status }: VirtualMachine, { ports }: Observation,
   const times = (status?.ports ?? []).flatMap((named): Date[] => {
     const fact = factOf(named.id, ports);
     if (fact) return fact.port.serverId !== server.id && fact.asOf < since ? [since] : [];
-    return standingOf(named, ports) === 'unseen' ? [latest([since, new Date(named.at ?? 0)]) ?? since] : [];
+    return standingOf(named, ports) === 'unseen' ? [latest([since, justAfter(named.at)]) ?? since] : [];
   });
   return latest(times);
 }
@@ -141,7 +140,7 @@ export function firewallPending(message: string, now: Date): Plan {
   return progressing('FirewallPending', message, { on: 'firewall rules', until: soon(now) });
 }
 
-/** A status that was lost: the ports on the server bear our owner tag. */
+/** A status that was lost, or left behind with another installation: the ports on the server bear an owner tag. */
 function planLostPorts(vm: VirtualMachine, observation: Observation, server: Server): Plan | undefined {
   if (!usesPorts(vm)) return undefined;
   const own = observation.ports.known.filter(({ port }) => port.owner && port.serverId === server.id);
@@ -182,7 +181,7 @@ function factOf(id: string, { known }: PortsView): PortFact | undefined {
 function standingOf({ id, at }: NamedPort, ports: PortsView): 'there' | 'gone' | 'unseen' {
   if (factOf(id, ports)) return 'there';
   if (ports.gone.includes(id)) return 'gone';
-  return ports.completeAt && ports.completeAt >= new Date(at ?? 0) ? 'gone' : 'unseen';
+  return ports.completeAt && ports.completeAt >= justAfter(at) ? 'gone' : 'unseen';
 }
 
 function isHeld({ holder }: PortFact): boolean {
@@ -210,6 +209,11 @@ function listing({ trouble }: PortsView, after: Date | undefined): Plan {
   const wait = { on: 'a list of ports', portsAfter: after ?? new Date(0), moving: true };
   if (trouble) return progressing('CloudUnreachable', trouble.message, wait);
   return progressing('Observing', 'waiting for a complete list of the ports in the cloud', wait);
+}
+
+/** A list that begins in the same millisecond may have begun before. */
+function justAfter(at = ''): Date {
+  return new Date((Date.parse(at) || 0) + 1);
 }
 
 function latest(times: readonly (Date | undefined)[]): Date | undefined {

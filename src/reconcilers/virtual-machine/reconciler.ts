@@ -87,6 +87,7 @@ export class VirtualMachineReconciler implements Reconciler {
       if (step.kind === 'RemoveFinalizer') {
         connection?.observer.setMoving(formatKey(key), false);
         connection?.ports.setPace(formatKey(key), undefined);
+        connection?.groups.setPace(formatKey(key), undefined);
         return { kind: 'settled' };
       }
     }
@@ -134,6 +135,8 @@ export class VirtualMachineReconciler implements Reconciler {
     const { wait } = made;
     connection?.observer.setMoving(formatKey(key), wait?.moving ?? false);
     connection?.ports.setPace(formatKey(key), usesPorts(pass.vm) ? (wait?.moving ? 'moving' : 'watching') : undefined);
+    // What its ports let through is told with it.
+    connection?.groups.setPace(formatKey(key), usesPorts(pass.vm) ? 'watching' : undefined);
     if (!wait) return { kind: 'settled' };
     if (wait.portsAfter) connection?.ports.wantComplete(formatKey(key), wait.portsAfter);
     if (wait.completeAfter) connection?.observer.wantComplete(formatKey(key), wait.completeAfter);

@@ -1,5 +1,5 @@
 import type { Server } from '../../clouds/driver.js';
-import type { ProposedCondition } from '../../resources/conditions.js';
+import { notReady, type ProposedCondition, unknown } from '../../resources/conditions.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
 import type { CloudFacts } from './observation.js';
 import { describeStep, type Step } from './steps.js';
@@ -79,12 +79,12 @@ export function soon(now: Date): Date {
 /** A plan that does something: progress, under that reason. */
 export function steps(reason: string, list: readonly Step[]): Plan {
   const [first] = list;
-  return { steps: list, act: true, conditions: under(reason, first ? describeStep(first) : reason, 'Reconciling') };
+  return { steps: list, act: true, conditions: notReady('Reconciling', reason, first ? describeStep(first) : reason) };
 }
 
 /** A plan that waits while something moves on. */
 export function progressing(reason: string, message: string, wait: Wait): Plan {
-  return { steps: [], act: true, conditions: under(reason, message, 'Reconciling'), wait };
+  return { steps: [], act: true, conditions: notReady('Reconciling', reason, message), wait };
 }
 
 /**
@@ -101,22 +101,17 @@ export function connecting({ metadata, status }: VirtualMachine, trouble: string
 
 /** A plan that waits for a person. */
 export function stalled(reason: string, message: string, wait: Wait = { on: 'a change of the declaration' }): Plan {
-  return { steps: [], act: true, conditions: under(reason, message, 'Stalled'), wait };
+  return { steps: [], act: true, conditions: notReady('Stalled', reason, message), wait };
 }
 
 /** A plan that waits for something that must be there before anything can be said or done. */
 export function uncertain(reason: string, message: string, wait: Wait): Plan {
-  const conditions = [condition('Ready', 'Unknown', reason, message), condition('Reconciling', 'True', reason, message)];
-  return { steps: [], act: true, conditions, wait };
+  return { steps: [], act: true, conditions: unknown(reason, message), wait };
 }
 
 /** A plan that waits, with just this said. */
 export function waiting(said: ProposedCondition, wait: Wait): Plan {
   return { steps: [], act: true, conditions: [said], wait };
-}
-
-function under(reason: string, message: string, type: 'Reconciling' | 'Stalled'): ProposedCondition[] {
-  return [condition('Ready', 'False', reason, message), condition(type, 'True', reason, message)];
 }
 
 /** A condition as a plan proposes it. */

@@ -21,6 +21,8 @@ export interface Findings {
   askedByName?: readonly CloudVolume[];
   type?: ResolvedType;
   cannotGrow?: string;
+  /** True after a step whose call was not answered, until that is told. */
+  unanswered?: boolean;
   fresh?: boolean;
   /** What the store says of the resources that spec.attachTo leads to, by key: it goes before what caches say. */
   read?: ReadonlyMap<string, Resource | undefined>;

@@ -17,14 +17,22 @@ export type VolumeInput =
   | { readonly kind: 'valid'; readonly volume: Volume }
   | { readonly kind: 'invalid'; readonly conditions: readonly ProposedCondition[]; readonly status: VolumeStatus };
 
-const read = makeReader(volumeSpecSchema, volumeStatusSchema);
+/** What stands in a store never changes in place, so each version is read once. */
+const readings = new WeakMap<Resource, VolumeInput>();
+const readTyped = makeReader(volumeSpecSchema, volumeStatusSchema);
 const deletion = volumeSpecSchema.pick({ cloudRef: true, attachTo: true, deletionPolicy: true }).strip();
 
 /** Reads a resource as a store holds it. One that is being deleted is read as far as its deletion needs it. */
 export function readVolume(resource: Resource): VolumeInput {
+  const known = readings.get(resource) ?? read(resource);
+  readings.set(resource, known);
+  return known;
+}
+
+function read(resource: Resource): VolumeInput {
   const { status: rawStatus, ...declared } = resource;
   const errors = validate(volumeKind, declared);
-  const volume = read(resource);
+  const volume = readTyped(resource);
   if (volume && errors.length === 0) return { kind: 'valid', volume };
   const status = volumeStatusSchema.safeParse(rawStatus).data ?? {};
   const spec = resource.metadata.deletionTimestamp ? enoughToDelete(resource.spec) : undefined;

@@ -216,6 +216,7 @@ export class Pass {
       if (!(error instanceof CloudError)) throw error;
       if (CLOUD_ERRORS[error.code].outcome === 'unknown') {
         log.warn({ err: error }, 'call of unknown outcome');
+        this.findings.unanswered = true;
         return undefined;
       }
       refused(error);

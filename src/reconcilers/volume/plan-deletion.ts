@@ -18,8 +18,8 @@ import {
 } from './verdict.js';
 
 /**
- * What to do for a record that is to be deleted. Retain: the owner tag is taken off and the volume left as it is. Delete: it goes once it is
- * attached nowhere. The finalizer goes last, when no attempt is open. Part of `plan`.
+ * What to do for a record that is to be deleted: nothing while its volume is attached where it is declared. Then, with Retain, the owner tag
+ * is taken off and the volume left; with Delete it goes. The finalizer goes last, when no attempt is open. Part of `plan`.
  */
 export function planDeletion(record: Volume, observation: Observation): Plan {
   if (!isHeld(record)) return { steps: [], conditions: [] };
@@ -47,45 +47,49 @@ export function planDeletion(record: Volume, observation: Observation): Plan {
   if (present.length === 0) return end();
   const twins = bound.kind === 'present' ? planTwins(record, observation, bound.volume) : undefined;
   if (twins) return twins;
-  if (record.spec.deletionPolicy !== 'Delete') {
-    const tagged = present.filter((volume) => isAlive(volume) && volume.owner);
-    return steps('Retaining', [
-      ...tagged.map((volume): Step => ({ kind: 'Disown', id: volume.id })),
-      { kind: 'RemoveFinalizer' },
-    ]);
-  }
-  return planGone(observation, present);
+  const retained = record.spec.deletionPolicy !== 'Delete';
+  const attached = planAttached(observation, present, retained);
+  if (attached) return attached;
+  return retained ? planRetained(present) : planGone(present);
 }
 
-/** Deletes what is attached nowhere. What is attached is taken only from where nothing declares it any more. */
-function planGone(observation: Observation, present: readonly CloudVolume[]): Plan {
+/** What is attached is taken only from where nothing declares it any more. A volume to be kept is left where somebody else has put it. */
+function planAttached(observation: Observation, present: readonly CloudVolume[], retained: boolean): Plan | undefined {
   const { places, target, confirmed, bound } = observation;
   const busy = present.find(({ state }) => state === 'Attaching' || state === 'Detaching' || state === 'Changing');
   if (busy)
-    return progressing('Deleting', `volume ${busy.id} is ${busy.state.toLowerCase()}: it is deleted when that has ended`, {
+    return progressing('Deleting', `volume ${busy.id} is ${busy.state.toLowerCase()}: it is let go when that has ended`, {
       on: 'the volume',
       moving: true,
     });
   const id = bound.kind === 'present' ? bound.volume.id : undefined;
   const [place] = places;
-  if (id !== undefined && place) {
-    const standing = standingAt(place, observation);
-    const declared = target !== undefined && !target.gone && standing !== 'unwanted';
-    if (declared && !place.going)
-      return stalled(
-        'InUse',
-        `volume ${id} is attached to ${describePlace(place)}: remove spec.attachTo, or delete that machine, and it is deleted`,
-        { on: 'the attachment' },
-      );
-    if (place.going)
-      return progressing('Detaching', `${describePlace(place)} is being deleted`, { on: 'the server', moving: true });
-    if (place.ours) return detachment(id, place, confirmed);
+  if (id === undefined || !place) return undefined;
+  const standing = standingAt(place, observation);
+  const declared = target !== undefined && !target.gone && standing !== 'unwanted';
+  if (declared && !place.going)
     return stalled(
-      'AttachedElsewhere',
-      `volume ${id} is attached to ${describePlace(place)}, where nobody declared it and we did not put it: detach it there`,
-      { on: 'the volume' },
+      'InUse',
+      `volume ${id} is attached to ${describePlace(place)}: remove spec.attachTo, or delete that machine, and it is let go`,
+      { on: 'the attachment' },
     );
-  }
+  if (place.going)
+    return progressing('Detaching', `${describePlace(place)} is being deleted`, { on: 'the server', moving: true });
+  if (place.ours) return detachment(id, place, confirmed);
+  if (retained) return undefined;
+  return stalled(
+    'AttachedElsewhere',
+    `volume ${id} is attached to ${describePlace(place)}, where nobody declared it and we did not put it: detach it there`,
+    { on: 'the volume' },
+  );
+}
+
+function planRetained(present: readonly CloudVolume[]): Plan {
+  const tagged = present.filter((volume) => isAlive(volume) && volume.owner);
+  return steps('Retaining', [...tagged.map((volume): Step => ({ kind: 'Disown', id: volume.id })), { kind: 'RemoveFinalizer' }]);
+}
+
+function planGone(present: readonly CloudVolume[]): Plan {
   const doomed = present.filter(isAlive);
   if (doomed.length > 0)
     return steps(

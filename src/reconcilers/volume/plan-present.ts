@@ -83,14 +83,14 @@ function correctionsOf({ metadata }: Volume, { installation }: Observation, { id
 }
 
 /** An attachment that was written down and is not there: it may be asked for now, or may still come, or will not. */
-function planAsked(record: Volume, observation: Observation, { id }: CloudVolume, cloud: UsableCloud): Plan | undefined {
+function planAsked(record: Volume, observation: Observation, { id, state }: CloudVolume, cloud: UsableCloud): Plan | undefined {
   const { attachment } = record.status ?? {};
   if (attachment?.askedAt === undefined) return undefined;
   const { serverId, askedAt } = attachment;
   if (observation.places.some((place) => place.serverId === serverId)) return undefined;
   const { target, intended, confirmed } = observation;
   if (intended === serverId) {
-    if (target?.serverId !== serverId || target.obstacle || observation.places.length > 0)
+    if (target?.serverId !== serverId || target.obstacle || state !== 'Available' || observation.places.length > 0)
       return steps('Attaching', [{ kind: 'ForgetAttachment', serverId }]);
     const step: Step = { kind: 'Attach', id, serverId, machine: target.machine ?? '' };
     return steps('Attaching', confirmed ? [step] : [{ kind: 'Confirm' }, step]);

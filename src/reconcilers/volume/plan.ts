@@ -104,11 +104,16 @@ function afterFailures({ count, message: last }: { count: number; message: strin
   return count < FAILURES_TO_STALL ? progressing('BuildFailed', message, wait) : stalled('BuildFailed', message, wait);
 }
 
-function planAdoption(volume: Volume, { adoptable, installation, hasRecord }: Observation, now: Date): Plan {
+function planAdoption(volume: Volume, observation: Observation, now: Date): Plan {
+  const { adoptable, installation, hasRecord } = observation;
   const { adopt } = volume.spec;
   const wanted = adopt?.id === undefined ? `the name "${adopt?.name}"` : `the id ${adopt.id}`;
   const [match, ...others] = adoptable.filter(isAlive);
   const wait = { on: 'the volume to adopt', until: soon(now) };
+  // It may have been made since the last list.
+  if (!match && adopt?.id !== undefined && !observation.askedById) return steps('Observing', [{ kind: 'AskById', id: adopt.id }]);
+  if (!match && adopt?.name !== undefined && !observation.askedByName)
+    return steps('Observing', [{ kind: 'AskByName', name: adopt.name }]);
   if (!match) return stalled('AdoptionNotFound', `spec.adopt: 0 volumes have ${wanted}: exactly one must`, wait);
   if (others.length > 0)
     return stalled(

@@ -86,7 +86,9 @@ export class VolumeReconciler implements Reconciler {
       await pass.flush();
       throw error;
     }
-    const event = eventOf(step, pass.record.status?.id !== undefined);
+    const { unanswered = false } = pass.findings;
+    delete pass.findings.unanswered;
+    const event = eventOf(step, !unanswered);
     if (!event || (step.kind === 'Extend' && pass.findings.cannotGrow !== undefined)) return;
     log.info({ key: formatKey(keyOf(pass.record)), step: step.kind, detail: describeStep(step) }, 'step taken');
     events.record(pass.record, { ...event, message: describeStep(step), action: step.kind });

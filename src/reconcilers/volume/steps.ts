@@ -78,14 +78,15 @@ export function describeStep(step: Step): string {
   }
 }
 
-/** What a step is told by as an event; those that only ask, or write the ledger, are not told. `bound`: whether an id is known after it. */
+/** What a step is told by as an event; those that only ask, or write the ledger, are not told. `answered`: false for a lost reply. */
 export function eventOf(
   step: Step,
-  bound: boolean,
+  answered: boolean,
 ): { readonly type: 'Normal' | 'Warning'; readonly reason: string } | undefined {
+  if (!answered) return { type: 'Warning', reason: 'OutcomeUnknown' };
   switch (step.kind) {
     case 'Create':
-      return bound ? { type: 'Normal', reason: 'Created' } : { type: 'Warning', reason: 'OutcomeUnknown' };
+      return { type: 'Normal', reason: 'Created' };
     case 'Bind':
       return { type: 'Normal', reason: step.adopted ? 'Adopted' : 'Bound' };
     case 'Unbind':

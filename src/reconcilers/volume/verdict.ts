@@ -1,7 +1,7 @@
 import type { CloudVolume } from '../../clouds/volume-driver.js';
-import type { ProposedCondition } from '../../resources/conditions.js';
+import { notReady, type ProposedCondition, unknown } from '../../resources/conditions.js';
 import type { Volume } from '../../resources/volume.js';
-import { condition, type Wait } from '../virtual-machine/verdict.js';
+import type { Wait } from '../virtual-machine/verdict.js';
 import type { CloudFacts, Observation, Place } from './observation.js';
 import { describeStep, type Step } from './steps.js';
 
@@ -31,23 +31,22 @@ export function isAlive({ state }: CloudVolume): boolean {
 /** A plan that does something: progress, under that reason. */
 export function steps(reason: string, list: readonly Step[]): Plan {
   const [first] = list;
-  return { steps: list, conditions: under(reason, first ? describeStep(first) : reason, 'Reconciling') };
+  return { steps: list, conditions: notReady('Reconciling', reason, first ? describeStep(first) : reason) };
 }
 
 /** A plan that waits while something moves on. */
 export function progressing(reason: string, message: string, wait: Wait): Plan {
-  return { steps: [], conditions: under(reason, message, 'Reconciling'), wait };
+  return { steps: [], conditions: notReady('Reconciling', reason, message), wait };
 }
 
 /** A plan that waits for a person. */
 export function stalled(reason: string, message: string, wait: Wait = { on: 'a change of the declaration' }): Plan {
-  return { steps: [], conditions: under(reason, message, 'Stalled'), wait };
+  return { steps: [], conditions: notReady('Stalled', reason, message), wait };
 }
 
 /** A plan that waits for something that must be there before anything can be said or done. */
 export function uncertain(reason: string, message: string, wait: Wait): Plan {
-  const conditions = [condition('Ready', 'Unknown', reason, message), condition('Reconciling', 'True', reason, message)];
-  return { steps: [], conditions, wait };
+  return { steps: [], conditions: unknown(reason, message), wait };
 }
 
 /** The plan before the first complete lists. What was said of this generation is left standing. */
@@ -99,8 +98,4 @@ export function planTwins({ status }: Volume, { owned }: Observation, { id, owne
     'DeletingTwin',
     twins.map((twin): Step => ({ kind: 'Delete', id: twin.id, why })),
   );
-}
-
-function under(reason: string, message: string, type: 'Reconciling' | 'Stalled'): ProposedCondition[] {
-  return [condition('Ready', 'False', reason, message), condition(type, 'True', reason, message)];
 }

@@ -266,9 +266,12 @@ test('GET /storage tells of the volumes of the cloud', async () => {
     { id: 'v-1', state: 'InUse', attachment: { serverId: 's-web', device: '/dev/vdb' } },
   );
   await door.declare(KIND, 'new', { ...LAB, sizeGiB: 3 });
+  const asked = await door.declare(KIND, 'asked', LAB);
+  await door.report(asked, { Ready: 'False' }, { id: 'v-2', attachment: { serverId: 's-web', askedAt: '2026-01-01T00:00:00Z' } });
   await door.declare(KIND, 'elsewhere', { ...LAB, cloudRef: { name: 'other' } });
   const { volumes } = Object((await send('GET', '/storage')).body);
   expect(volumes).toEqual([
+    expect.objectContaining({ name: 'asked', id: 'v-2', node: '', ready: 'False' }),
     expect.objectContaining({
       name: 'data',
       id: 'v-1',

@@ -40,6 +40,10 @@ const paged =
     return { status: 200, body: { [key]: items, ...links } };
   };
 
+const SERVER = {
+  server: { id: 'server-1', name: 'web', status: 'ACTIVE', created: '2026-01-01T00:00:00Z', metadata: {}, addresses: {} },
+};
+
 describe('ports', () => {
   it('are listed to the last page, of the project alone, and without what is not needed', async () => {
     cloud.on(
@@ -98,11 +102,38 @@ describe('ports', () => {
     expect(bodyOf(/^PUT /)).toEqual({ port: { description: '' } });
   });
 
-  it('are given to a server by nova', async () => {
-    cloud.on(/^POST .*\/os-interface$/, { status: 200, body: { interfaceAttachment: { port_id: 'a' } } });
-    await driver.attachPort('server-1', 'a');
-    expect(cloud.count(/^POST \/compute\/v2\.1\/servers\/server-1\/os-interface$/)).toBe(1);
-    expect(bodyOf(/os-interface/)).toEqual({ interfaceAttachment: { port_id: 'a' } });
+  describe('given to a server', () => {
+    const address = { net: [{ addr: '10.0.0.5' }] };
+    const free = port('a', { fixed_ips: [{ ip_address: '10.0.0.5' }] });
+
+    beforeEach(() => {
+      cloud.on(/^GET .*\/ports\/a$/, { status: 200, body: { port: free } });
+      cloud.on(/^GET .*\/servers\/server-1$/, { status: 200, body: SERVER });
+      cloud.on(/^POST .*\/os-interface$/, { status: 200, body: { interfaceAttachment: { port_id: 'a' } } });
+      cloud.on(/^DELETE .*\/os-interface\/a$/, { status: 202 });
+    });
+
+    it('are given by nova', async () => {
+      await driver.attachPort('server-1', 'a');
+      expect(cloud.count(/^POST \/compute\/v2\.1\/servers\/server-1\/os-interface$/)).toBe(1);
+      expect(bodyOf(/os-interface/)).toEqual({ interfaceAttachment: { port_id: 'a' } });
+      expect(cloud.count(/^DELETE /)).toBe(0);
+    });
+
+    it('are first let go of by a server that has lost one without knowing', async () => {
+      cloud.on(/^GET .*\/servers\/server-1$/, { status: 200, body: { server: { ...SERVER.server, addresses: address } } });
+      await expect(driver.attachPort('server-1', 'a')).rejects.toMatchObject({ code: 'Conflict' });
+      expect(cloud.count(/^DELETE \/compute\/v2\.1\/servers\/server-1\/os-interface\/a$/)).toBe(1);
+      expect(cloud.count(/^POST .*os-interface/)).toBe(0);
+    });
+
+    it('are left to nova to refuse when another has them', async () => {
+      cloud.on(/^GET .*\/ports\/a$/, { status: 200, body: { port: { ...free, device_id: 'server-1' } } });
+      cloud.on(/^GET .*\/servers\/server-1$/, { status: 200, body: { server: { ...SERVER.server, addresses: address } } });
+      cloud.on(/^POST .*\/os-interface$/, { status: 409, body: { conflictingRequest: { code: 409, message: 'still in use' } } });
+      await expect(driver.attachPort('server-1', 'a')).rejects.toMatchObject({ code: 'Conflict' });
+      expect(cloud.count(/^DELETE /)).toBe(0);
+    });
   });
 });
 
@@ -259,6 +290,8 @@ describe('a failure', () => {
     ...effects.map((effect) => ({ ...effect, reason: 'a lost reply', reply: 'reset' as const, code: 'UnknownOutcome' as const })),
   ];
   it.each(cases)('of $what for $reason is $code, and it is sent once', async ({ what, call, reply, code }) => {
+    cloud.on(/^GET .*\/ports\/a$/, { status: 200, body: { port: port('a') } });
+    cloud.on(/^GET .*\/servers\/[^/]+$/, { status: 200, body: SERVER });
     cloud.on(/^(POST|PUT|DELETE) \/(network|compute)/, reply);
     if (code === 'success') await call();
     else await expect(call()).rejects.toMatchObject({ name: 'CloudError', code });

@@ -66,25 +66,39 @@ describeOnKubernetes('Two replicas of the operator, with the rights of manifests
     const kind = (what: string, name: string, spec: object) =>
       stringify({ apiVersion: 'dispatcher.dev/v1alpha1', kind: what, metadata: { name, namespace: 'default' }, spec });
     const apply = (...manifests: string[]) => plane.kubectlWith(['apply', '-f', '-'], manifests.join('---\n'));
-    const assign = async (name: string) => {
+    const assign = async (name: string, more: object = {}) => {
       await apply(
         kind('VirtualMachineAssignment', name, {
           user: name,
           application: 'galaxy',
           poolRef: { name: 'galaxy' },
           release: 'Delete',
+          ...more,
         }),
       );
       await plane.kubectl('wait', '--for=condition=Ready', '--timeout=50s', `vma/${name}`);
       return plane.kubectl('get', `vma/${name}`, '-o', 'jsonpath={.status.virtualMachine.name}');
     };
     const gone = (machine: string) => plane.kubectl('wait', '--for=delete', '--timeout=50s', `vm/${machine}`);
-    const made = { image: 'cirros-fake', flavor: 'm1.tiny', networks: 'none', applications: ['galaxy'] };
+    const made = { image: 'cirros-fake', flavor: 'm1.tiny', networks: [{ name: 'demo-net' }], applications: ['galaxy'] };
     const pool = { cloudRef: { name: 'lab' }, recipeRef: { name: 'galaxy' }, replicas: 1, maxSize: 4, reclaim: 'Delete' };
     await apply(kind('Recipe', 'galaxy', made), kind('VirtualMachinePool', 'galaxy', pool));
-    const released = await assign('ann');
+    const released = await assign('ann', { ports: [{ from: 22, protocol: 'TCP' }], userCidrs: ['198.51.100.7/32'] });
+    await plane.kubectl('wait', '--for=condition=PortsOpen', '--timeout=50s', 'vma/ann');
+    const home = {
+      cloudRef: { name: 'lab' },
+      sizeGiB: 1,
+      attachTo: { assignmentRef: { name: 'ann' } },
+      deletionPolicy: 'Delete',
+    };
+    await apply(kind('Volume', 'home', home));
+    await plane.kubectl('wait', '--for=condition=Ready', '--timeout=50s', 'vol/home');
+    expect(await plane.kubectl('get', 'vol/home', '-o', 'jsonpath={.status.attachment.virtualMachine}')).toBe(released);
+    await plane.kubectl('patch', 'vol/home', '--type=merge', '-p', '{"spec":{"attachTo":null}}');
+    await plane.kubectl('delete', 'vol/home', '--timeout=50s');
     await plane.kubectl('delete', 'vma/ann', '--timeout=50s');
     await gone(released);
+    await plane.kubectl('wait', '--for=delete', '--timeout=50s', 'fw/ann-ports-tcp');
     const abandoned = await assign('bob');
     for (const replica of all) replica.freeze();
     try {

@@ -158,16 +158,17 @@ describeOnOpenStack('Volumes on a real OpenStack', () => {
     expect((await volumes.inCloud()).map(({ name }) => name)).not.toContain(lab.named('killed'));
   });
 
-  it('with Retain stays where it is, without our owner tag; and nothing of ours is left in the end', async () => {
-    const server = (await lab.get('db')).status.id;
+  it('with Retain does not go while it is attached either; then it stays, without our owner tag, and nothing of ours is left in the end', async () => {
     await volumes.delete('data', 'home', 'legacy');
+    await volumes.until('data', { status: 'False', reason: 'InUse', message: expect.stringContaining('remove spec.attachTo') });
+    expect((await volumes.shown('data')).status).toBe('in-use');
+    await volumes.change('data', { attachTo: null });
+    await stock.release('alice');
     for (const name of ['data', 'home', 'legacy']) await volumes.untilGone(name);
-    expect(await volumes.shown('data')).toMatchObject({ id, status: 'in-use', servers: [server] });
+    expect(await volumes.shown('data')).toMatchObject({ id, status: 'available', servers: [] });
     const left = await volumes.inCloud();
     expect(left.map(({ name }) => name).sort()).toEqual(['data', 'home', 'legacy'].map((name) => lab.named(name)));
     expect(left.flatMap(({ metadata }) => Object.keys(metadata).filter((key) => key.startsWith('dispatcher')))).toEqual([]);
-    await stock.release('alice');
     await lab.deleteAll();
-    await untilOn('data', undefined);
   });
 });

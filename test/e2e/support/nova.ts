@@ -33,6 +33,9 @@ const catalogSchema = z.object({
 export class Nova {
   #session: Promise<{ token: string; url: string }> | undefined;
 
+  /** @param service the type that the catalog has it under, for calls of another service than Nova. */
+  constructor(private readonly service = 'compute') {}
+
   /** All servers of the project whose names begin so. */
   async servers(prefix: string): Promise<NovaServer[]> {
     const found = new Map<string, NovaServer>();
@@ -75,7 +78,7 @@ export class Nova {
   /** Calls Nova. @throws with its words on any status of failure that is not `allowed`. */
   async call(method: string, path: string, body?: object, allowed: readonly number[] = []): Promise<Response> {
     for (let tries = 1; ; tries += 1) {
-      this.#session ??= login();
+      this.#session ??= login(this.service);
       const { token, url } = await this.#session.catch((error) => {
         this.#session = undefined;
         throw error;
@@ -94,7 +97,7 @@ export class Nova {
   }
 }
 
-async function login(): Promise<{ token: string; url: string }> {
+async function login(service: string): Promise<{ token: string; url: string }> {
   const domain = { name: 'Default' };
   const response = await fetch(`${AUTH_URL}/auth/tokens`, {
     method: 'POST',
@@ -113,9 +116,10 @@ async function login(): Promise<{ token: string; url: string }> {
   if (!response.ok) throw new Error(`login: Keystone answered ${response.status}: ${await response.text()}`);
   const { token } = catalogSchema.parse(await response.json());
   const url = token.catalog
-    .find(({ type }) => type === 'compute')
+    .find(({ type }) => type === service)
     ?.endpoints.find((endpoint) => endpoint.interface === 'public')?.url;
   const id = response.headers.get('x-subject-token');
-  if (url === undefined || id === null) throw new Error('login: Keystone gave no token, or its catalog names no Nova');
+  if (url === undefined || id === null)
+    throw new Error('login: Keystone gave no token, or its catalog does not name the service');
   return { token: id, url };
 }

@@ -1,4 +1,5 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import type { Port } from '../../../src/clouds/network-driver.js';
 import type { Observation, PortFact, PortsView } from '../../../src/reconcilers/virtual-machine/observation.js';
 import { plan } from '../../../src/reconcilers/virtual-machine/plan.js';
@@ -164,7 +165,7 @@ const CASES: readonly Case[] = [
     seen: declared([fact('p1')], { completeAt: at(-6) }),
     steps: [],
     ready: 'Observing',
-    listAfter: -5,
+    listAfter: -4.999,
   },
   {
     reason: 'a named port that the list does not show, though it began later, is made anew',
@@ -178,7 +179,7 @@ const CASES: readonly Case[] = [
     seen: declared(),
     steps: [],
     ready: 'Observing',
-    listAfter: -0.5,
+    listAfter: -0.499,
   },
   {
     reason: 'a named port on a server: the cloud is asked by name whether that is one of an earlier attempt',
@@ -316,7 +317,7 @@ const CASES: readonly Case[] = [
     seen: built(),
     steps: [],
     ready: 'Running',
-    listAfter: -0.5,
+    listAfter: -0.499,
   },
   {
     reason: 'with management Observe that is shown only',
@@ -336,6 +337,12 @@ const CASES: readonly Case[] = [
     reason: 'a status that was lost finds its ports by their owner tag',
     given: { spec: { networks: NET }, status: { ...BOUND, applied: APPLIED_NET } },
     seen: built([fact('p1', {}, server())]),
+    steps: ['note that it has the ports p1'],
+  },
+  {
+    reason: 'a machine that was moved here keeps the ports that it was made with elsewhere',
+    given: { spec: { networks: NET }, status: { ...BOUND, applied: APPLIED_NET } },
+    seen: built([fact('p1', { owner: { installation: 'elsewhere', key: 'uid-there' } }, server())]),
     steps: ['note that it has the ports p1'],
   },
   {
@@ -410,4 +417,89 @@ test('the attempt that this pass holds is sent with the ports that it was writte
   const given = vm({ spec: { networks: NET }, status: { ledger: LEDGER, ports: [named('p1')] } });
   const made = plan(given, declared([fact('p1')], { completeAt: at(-9) }, { held: LEDGER.token }), NOW);
   expect(made.steps).toEqual([{ kind: 'Create', name: 'web-1' }]);
+});
+
+describe('for any ports and any record', () => {
+  const holder = fc.constantFrom<PortFact['holder']>(undefined, 'gone', 'unknown', foreign, server());
+  const ids = ['p1', 'p2', 'p3', 'p4'];
+  const scene = fc.record({
+    networks: fc.array(fc.constantFrom('n1', 'n2'), { maxLength: 3 }),
+    facts: fc
+      .subarray(ids)
+      .chain((some) =>
+        fc.tuple(
+          ...some.map((id) =>
+            fc
+              .record({ networkId: fc.constantFrom('n1', 'n2'), holder, age: fc.integer({ min: 0, max: 10 }) })
+              .map((of) => fact(id, { networkId: of.networkId }, of.holder, at(-of.age))),
+          ),
+        ),
+      ),
+    named: fc.subarray(ids),
+    completeAge: fc.option(fc.integer({ min: 0, max: 10 }), { nil: undefined }),
+    bound: fc.boolean(),
+    deleting: fc.boolean(),
+    orphan: fc.boolean(),
+    asked: fc.boolean(),
+  });
+  type Scene = typeof scene extends fc.Arbitrary<infer Value> ? Value : never;
+  const planOf = (of: Scene) => {
+    const ports = of.named.map((id) =>
+      named(id, { network: of.facts.find(({ port }) => port.id === id)?.port.networkId ?? 'n1' }),
+    );
+    const given = vm({
+      spec: {
+        ...(of.networks.length > 0 ? { networks: of.networks.map((name) => ({ name })) } : {}),
+        ...(of.orphan ? { deletionPolicy: 'Orphan' } : {}),
+      },
+      status: {
+        ...(of.bound
+          ? {
+              ...BOUND,
+              applied: {
+                ...APPLIED,
+                networks: of.networks.length > 0 ? JSON.stringify(of.networks.map((name) => ({ name }))) : '',
+              },
+            }
+          : { ledger: CLOSED }),
+        ...(ports.length > 0 ? { ports } : {}),
+      },
+      ...(of.deleting ? DELETED : {}),
+    });
+    const observation = seen({
+      ...(of.bound ? present() : {}),
+      resolved: { ...RESOLVED, networks: { kind: 'found', value: of.networks.length > 0 ? of.networks : undefined } },
+      ports: view(of.facts, { completeAt: of.completeAge === undefined ? undefined : at(-of.completeAge) }),
+      askedByName: of.asked ? [] : undefined,
+    });
+    return plan(given, observation, NOW);
+  };
+
+  test('nothing is taken from a server that is not the record’s own, and only what is free is attached', () => {
+    fc.assert(
+      fc.property(scene, (of) => {
+        const on = (...servers: readonly unknown[]) =>
+          of.facts.filter(({ holder: by }) => servers.includes(typeof by === 'object' ? by.id : by)).map(({ port }) => port.id);
+        for (const step of planOf(of).steps) {
+          if (step.kind === 'DeletePorts') for (const id of step.ids) expect(on('s7')).not.toContain(id);
+          if (step.kind === 'AttachPort') expect(on('s1', 's7', 'unknown')).not.toContain(step.port);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('an attempt is written only with one port for each network, of which no server has one, by a list that is younger than the last', () => {
+    fc.assert(
+      fc.property(scene, (of) => {
+        const [first] = planOf(of).steps;
+        if (first?.kind !== 'RecordAttempt') return;
+        const own = of.named.map((id) => of.facts.find(({ port }) => port.id === id));
+        expect(own.map((one) => one?.port.networkId)).toEqual(of.networks);
+        for (const one of own) expect([undefined, 'gone']).toContain(one?.holder);
+        if (of.networks.length > 0) expect(of.completeAge).toBeLessThan(5);
+      }),
+      { numRuns: 2000 },
+    );
+  });
 });

@@ -337,6 +337,7 @@ describe('its place', () => {
     expect(status().attachment?.serverId).toBe('s1');
     await rig.until('it is attached', () => ready() === 'True Attached');
     expect(rig.cloud.count('attachVolume')).toBe(afterEffect ? 1 : 2);
+    expect(rig.events('data')).toEqual(['Normal Created', 'Warning OutcomeUnknown', ...(afterEffect ? [] : ['Normal Attached'])]);
   });
 
   test('is forgotten at once when the cloud refuses it', async () => {
@@ -465,31 +466,53 @@ describe('adoption', () => {
   });
 });
 
+test('one that bears our tag and has no record is counted and left, until a record adopts it', async () => {
+  await withVolume();
+  rig.cloud.volumes.put('left', { owner: { installation: INSTALLATION, uid: 'nobody', attempt: 'a' } });
+  const counted = () => Object(rig.get('Cloud', 'lab').status).volumes;
+  await rig.until('it is counted', () => counted()?.orphans === 1, 180_000);
+  expect(counted()).toEqual({ ours: 2, orphans: 1 });
+  await declare('second', { adopt: { id: 'left' } });
+  await rig.until('it is adopted', () => ready('second') === 'True Available');
+  await rig.until('it is not counted any more', () => counted()?.orphans === 0, 180_000);
+  expect(rig.cloud.count('deleteVolume')).toBe(0);
+});
+
 describe('its deletion', () => {
   const gone = () => rig.until('it is gone', () => rig.find('Volume', 'data') === undefined);
 
-  test('leaves it where it is, without our tag, by default', async () => {
-    await withAttached();
-    await rig.remove('Volume', 'data');
-    await gone();
-    expect(volume()).toMatchObject({ attachments: [{ serverId: 's1' }], state: 'InUse' });
-    expect(volume()?.owner).toBeUndefined();
-    expect(changes().slice(2)).toEqual(['setVolumeOwner v1 nobody']);
-  });
+  test.each([
+    { deletionPolicy: undefined, last: 'setVolumeOwner v1 nobody', left: 1 },
+    { deletionPolicy: 'Delete', last: 'deleteVolume v1', left: 0 },
+  ])(
+    'is refused while it is attached, and says what to do; without attachTo it goes, with $deletionPolicy: $last',
+    async ({ deletionPolicy, last, left }) => {
+      await withAttached(deletionPolicy === undefined ? {} : { deletionPolicy });
+      await rig.remove('Volume', 'data');
+      await rig.until('it is told', () => said().Stalled === 'True InUse');
+      expect(message()).toBe(
+        'volume v1 is attached to VirtualMachine web-1 (server s1): remove spec.attachTo, or delete that machine, and it is let go',
+      );
+      await rig.pass(60_000);
+      expect(rig.cloud.volumes.all.size).toBe(1);
+      await rig.edit('Volume', 'data', { attachTo: undefined });
+      await gone();
+      expect(changes().slice(2)).toEqual(['detachVolume v1 s1', last]);
+      expect(rig.cloud.volumes.all.size).toBe(left);
+      expect(volume()?.owner).toBeUndefined();
+    },
+  );
 
-  test('with Delete is refused while it is attached, and says what to do; without attachTo it goes', async () => {
-    await withAttached({ deletionPolicy: 'Delete' });
+  test('with Retain leaves it where somebody else has put it', async () => {
+    await withVolume();
+    rig.cloud.put('foreign');
+    rig.cloud.volumes.attach('v1', 'foreign');
+    await rig.pass(15_000);
     await rig.remove('Volume', 'data');
-    await rig.until('it is told', () => said().Stalled === 'True InUse');
-    expect(message()).toBe(
-      'volume v1 is attached to VirtualMachine web-1 (server s1): remove spec.attachTo, or delete that machine, and it is deleted',
-    );
-    await rig.pass(60_000);
-    expect(rig.cloud.count('deleteVolume')).toBe(0);
-    await rig.edit('Volume', 'data', { attachTo: undefined });
     await gone();
-    expect(rig.cloud.volumes.all.size).toBe(0);
-    expect(changes().slice(2)).toEqual(['detachVolume v1 s1', 'deleteVolume v1']);
+    expect(volume()).toMatchObject({ attachments: [{ serverId: 'foreign' }] });
+    expect(volume()?.owner).toBeUndefined();
+    expect(rig.cloud.count('detachVolume')).toBe(0);
   });
 
   test('with Delete goes on when the machine goes', async () => {

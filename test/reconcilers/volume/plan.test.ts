@@ -370,7 +370,7 @@ describe('whatever is seen', () => {
       (step, { subject, observation, volume }) =>
         step.kind !== 'Attach' ||
         (volume.attachments.length === 0 &&
-          volume.state !== 'InUse' &&
+          volume.state === 'Available' &&
           step.serverId === observation.target?.serverId &&
           subject.status?.attachment?.serverId === step.serverId &&
           subject.status.builtAt !== undefined &&
@@ -379,13 +379,11 @@ describe('whatever is seen', () => {
   });
 
   test('it is taken only from a server of ours, where it is not declared to be', () => {
-    holds((step, { subject, observation }) => {
+    holds((step, { observation }) => {
       if (step.kind !== 'Detach') return true;
       const from = observation.places.find(({ serverId }) => serverId === step.serverId);
       const declared = observation.target?.serverId === step.serverId && !observation.target.gone;
-      return (
-        from?.ours === true && !declared && (!subject.metadata.deletionTimestamp || subject.spec.deletionPolicy === 'Delete')
-      );
+      return from?.ours === true && !declared;
     });
   });
 
