@@ -32,16 +32,32 @@ export const DEMO = { project: 'demo', username: 'demo', password: 'demo-secret'
 const ADMIN = { project: 'admin', username: 'admin', password: 'admin-secret' } as const;
 
 /** The stock `openstack` client: Debian's, run as the user demo. A call takes it 1 to 2 s. @throws with its words. */
-export function openstack(...words: string[]): Promise<string> {
-  return runAs(DEMO, words);
+export async function openstack(...words: string[]): Promise<string> {
+  return (await runAs(DEMO, words)).stdout.trim();
 }
 
 /** {@link openstack} as the administrator of that cloud. */
-export function openstackAsAdmin(...words: string[]): Promise<string> {
-  return runAs(ADMIN, words);
+export async function openstackAsAdmin(...words: string[]): Promise<string> {
+  return (await runAs(ADMIN, words)).stdout.trim();
 }
 
-async function runAs(who: typeof DEMO | typeof ADMIN, words: readonly string[]): Promise<string> {
+/**
+ * Several commands, one after another, in one run of the client, most of which is its start. @returns the answers, which are to be asked for
+ * as JSON: a command without one is left out. @throws with the words of all that failed.
+ */
+export async function openstackSession(commands: readonly (readonly string[])[]): Promise<unknown[]> {
+  if (commands.length === 0) return [];
+  const { stdout, stderr } = await runAs(DEMO, [], commands.map((words) => `${words.join(' ')}\n`).join(''));
+  if (stderr !== '') throw new Error(`openstack: ${stderr}`);
+  const answers = stdout.split(/\n(?=[[{])/).filter((text) => text.trim() !== '');
+  return answers.map((text): unknown => JSON.parse(text));
+}
+
+async function runAs(
+  who: typeof DEMO | typeof ADMIN,
+  words: readonly string[],
+  input = '',
+): Promise<{ stdout: string; stderr: string }> {
   const env = {
     PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     OS_AUTH_URL: AUTH_URL,
@@ -55,8 +71,9 @@ async function runAs(who: typeof DEMO | typeof ADMIN, words: readonly string[]):
     // Tags of servers came with 2.26; without this the client asks for 2.1.
     OS_COMPUTE_API_VERSION: '2.79',
   };
-  const { stdout } = await run(process.env.OPENSTACK_CLIENT ?? '/usr/bin/openstack', words, { env, timeout: 60_000 });
-  return stdout.trim();
+  const running = run(process.env.OPENSTACK_CLIENT ?? '/usr/bin/openstack', words, { env, timeout: 60_000 });
+  running.child.stdin?.end(input);
+  return running;
 }
 
 /** {@link openstack} with `-f json`, parsed. */
