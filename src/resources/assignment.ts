@@ -3,9 +3,10 @@ import { conditionSchema } from './conditions.js';
 import { duration } from './duration.js';
 import { fieldOf, nameLength } from './field-of.js';
 import { CIDRS_RULE, cidrsSchema, portsRules, protocolPortsSchema } from './firewall-rule.js';
-import type { KindDefinition } from './kind.js';
+import { type KindDefinition, readyPath } from './kind.js';
 import { GROUP, labelsSchema, nameReference, type Typed, VERSION } from './metadata.js';
 import { applicationName } from './recipe.js';
+import { unchangeable } from './rules.js';
 import { virtualMachineStatusSchema } from './virtual-machine.js';
 
 /** With `-ports-tcp` behind it, it is still a name. */
@@ -96,8 +97,6 @@ export type AssignmentSpec = z.infer<typeof assignmentSpecSchema>;
 export type AssignmentStatus = z.infer<typeof assignmentStatusSchema>;
 export type Assignment = Typed<AssignmentSpec, AssignmentStatus>;
 
-const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
-
 const IMMUTABLE = ['user', 'application', 'poolRef', 'virtualMachineRef', 'selector'] as const;
 
 export const assignmentKind: KindDefinition = {
@@ -113,8 +112,8 @@ export const assignmentKind: KindDefinition = {
   schema: z.strictObject({ spec: assignmentSpecSchema, status: assignmentStatusSchema.optional() }),
   statusSubresource: true,
   printerColumns: [
-    { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether the user has a machine' },
-    { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why' },
+    { name: 'Ready', type: 'string', jsonPath: readyPath('status'), description: 'Whether the user has a machine' },
+    { name: 'Reason', type: 'string', jsonPath: readyPath('reason'), description: 'Why' },
     { name: 'User', type: 'string', jsonPath: '.spec.user', description: 'Whom it is for' },
     { name: 'Application', type: 'string', jsonPath: '.spec.application', description: 'What it is for' },
     { name: 'Machine', type: 'string', jsonPath: '.status.virtualMachine.name', description: 'The machine that the user has' },
@@ -122,7 +121,7 @@ export const assignmentKind: KindDefinition = {
     { name: 'Place', type: 'integer', jsonPath: '.status.place', description: 'Its place among those that wait' },
     { name: 'Expires', type: 'string', jsonPath: '.status.expiresAt', description: 'When it ends', priority: 1 },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
-    { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
+    { name: 'Message', type: 'string', jsonPath: readyPath('message'), description: 'The whole reason', priority: 1 },
   ],
   rules: [
     {
@@ -149,13 +148,6 @@ export const assignmentKind: KindDefinition = {
     },
     ...portsRules('spec.ports', 'p.protocol == q.protocol && '),
     { ...CIDRS_RULE, at: ['spec', 'userCidrs'], field: 'spec.userCidrs' },
-    ...IMMUTABLE.map((field) => ({
-      at: ['spec'],
-      cel: `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
-      message: 'cannot be changed: declare another assignment',
-      field: `spec.${field}`,
-      check: (value: unknown, old: unknown) =>
-        old === undefined || JSON.stringify(fieldOf(value, field)) === JSON.stringify(fieldOf(old, field)),
-    })),
+    ...IMMUTABLE.map((field) => unchangeable(field, 'cannot be changed: declare another assignment')),
   ],
 };

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { cidrSchema, IS_CIDRS, readCidr } from './cidr.js';
 import { conditionSchema } from './conditions.js';
 import { fieldOf } from './field-of.js';
-import type { KindDefinition, Rule } from './kind.js';
+import { type KindDefinition, type Rule, readyPath } from './kind.js';
 import { GROUP, labelsSchema, nameReference, type Typed, VERSION } from './metadata.js';
+import { SAME_CLOUD } from './rules.js';
 
 const port = z.int().min(1).max(65_535);
 
@@ -105,7 +106,6 @@ export type FirewallRuleSpec = z.infer<typeof firewallRuleSpecSchema>;
 export type FirewallRuleStatus = z.infer<typeof firewallRuleStatusSchema>;
 export type FirewallRule = Typed<FirewallRuleSpec, FirewallRuleStatus>;
 
-const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
 const TARGETS = ['virtualMachineRef', 'selector', 'assignmentRef'] as const;
 
 export const firewallRuleKind: KindDefinition = {
@@ -121,8 +121,8 @@ export const firewallRuleKind: KindDefinition = {
   schema: z.strictObject({ spec: firewallRuleSpecSchema, status: firewallRuleStatusSchema.optional() }),
   statusSubresource: true,
   printerColumns: [
-    { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether it is in force on all its machines' },
-    { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why' },
+    { name: 'Ready', type: 'string', jsonPath: readyPath('status'), description: 'Whether it is in force on all its machines' },
+    { name: 'Reason', type: 'string', jsonPath: readyPath('reason'), description: 'Why' },
     { name: 'Direction', type: 'string', jsonPath: '.spec.direction', description: 'Ingress or Egress' },
     { name: 'Protocol', type: 'string', jsonPath: '.spec.protocol', description: 'The protocol' },
     { name: 'Matched', type: 'integer', jsonPath: '.status.targets.matched', description: 'Machines that it is for' },
@@ -130,16 +130,10 @@ export const firewallRuleKind: KindDefinition = {
     { name: 'Cloud', type: 'string', jsonPath: '.spec.cloudRef.name', description: 'The cloud', priority: 1 },
     { name: 'Group', type: 'string', jsonPath: '.status.securityGroup.id', description: 'The security group', priority: 1 },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
-    { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
+    { name: 'Message', type: 'string', jsonPath: readyPath('message'), description: 'The whole reason', priority: 1 },
   ],
   rules: [
-    {
-      at: ['spec', 'cloudRef'],
-      cel: 'self == oldSelf',
-      message: 'cannot be changed: delete the resource and declare it anew in the other cloud',
-      field: 'spec.cloudRef',
-      check: (value, old) => old === undefined || JSON.stringify(value) === JSON.stringify(old),
-    },
+    SAME_CLOUD,
     {
       at: ['spec'],
       cel: '[has(self.virtualMachineRef), has(self.selector), has(self.assignmentRef)].filter(set, set).size() == 1',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { conditionSchema } from './conditions.js';
 import type { KindDefinition } from './kind.js';
 import { GROUP, nameReference, type Typed, VERSION } from './metadata.js';
+import { SAME_CLOUD } from './rules.js';
 
 export const keyPairSpecSchema = z.strictObject({
   cloudRef: nameReference.describe('The Cloud that it is imported into. Cannot be changed.'),
@@ -55,13 +56,5 @@ export const keyPairKind: KindDefinition = {
     { name: 'Cloud', type: 'string', jsonPath: '.spec.cloudRef.name', description: 'The cloud that it is in' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
   ],
-  rules: [
-    {
-      at: ['spec', 'cloudRef'],
-      cel: 'self == oldSelf',
-      message: 'cannot be changed: delete the resource and declare it anew in the other cloud',
-      field: 'spec.cloudRef',
-      check: (value, old) => old === undefined || JSON.stringify(value) === JSON.stringify(old),
-    },
-  ],
+  rules: [SAME_CLOUD],
 };

@@ -47,6 +47,11 @@ export interface KindDefinition {
   readonly rules: readonly Rule[];
 }
 
+/** Where a printer column finds something of the condition `Ready`: its `status`, `reason` or `message`. */
+export function readyPath(field: string): string {
+  return `.status.conditions[?(@.type=="Ready")].${field}`;
+}
+
 /** `v1` for the core group, else `group/version`. */
 export function apiVersionOf(definition: Pick<KindDefinition, 'group' | 'version'>): string {
   return definition.group === '' ? definition.version : `${definition.group}/${definition.version}`;

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { conditionSchema } from './conditions.js';
 import { nameLength } from './field-of.js';
-import type { KindDefinition } from './kind.js';
+import { type KindDefinition, readyPath } from './kind.js';
 import { GROUP, labelsSchema, nameReference, type Typed, VERSION } from './metadata.js';
 import { parametersSchema } from './recipe.js';
+import { SAME_CLOUD } from './rules.js';
 import { isSchedule, isTimeZone } from './schedule.js';
 import { virtualMachineSpecSchema } from './virtual-machine.js';
 
@@ -99,8 +100,6 @@ export type PoolSpec = z.infer<typeof poolSpecSchema>;
 export type PoolStatus = z.infer<typeof poolStatusSchema>;
 export type Pool = Typed<PoolSpec, PoolStatus>;
 
-const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
-
 const partialSpec = poolSpecSchema.partial();
 const readSpec = (value: unknown) => partialSpec.safeParse(value).data;
 
@@ -118,8 +117,13 @@ export const poolKind: KindDefinition = {
   statusSubresource: true,
   scale: { spec: '.spec.replicas', status: '.status.replicas', selector: '.status.selector' },
   printerColumns: [
-    { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether as many machines are free as are wanted' },
-    { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why' },
+    {
+      name: 'Ready',
+      type: 'string',
+      jsonPath: readyPath('status'),
+      description: 'Whether as many machines are free as are wanted',
+    },
+    { name: 'Reason', type: 'string', jsonPath: readyPath('reason'), description: 'Why' },
     { name: 'Wanted', type: 'integer', jsonPath: '.status.wanted', description: 'Machines to be free and ready' },
     { name: 'Free', type: 'integer', jsonPath: '.status.free', description: 'Machines that could be assigned now' },
     { name: 'Assigned', type: 'integer', jsonPath: '.status.assigned', description: 'Machines that users have' },
@@ -128,7 +132,7 @@ export const poolKind: KindDefinition = {
     { name: 'Max', type: 'integer', jsonPath: '.spec.maxSize', description: 'Machines at most' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
     { name: 'Cloud', type: 'string', jsonPath: '.spec.cloudRef.name', description: 'The cloud that they run in', priority: 1 },
-    { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
+    { name: 'Message', type: 'string', jsonPath: readyPath('message'), description: 'The whole reason', priority: 1 },
   ],
   rules: [
     {
@@ -138,13 +142,7 @@ export const poolKind: KindDefinition = {
       field: 'metadata.name',
       check: (value) => nameLength(value) <= LONGEST_NAME,
     },
-    {
-      at: ['spec', 'cloudRef'],
-      cel: 'self == oldSelf',
-      message: 'cannot be changed: declare another pool in the other cloud',
-      field: 'spec.cloudRef',
-      check: (value, old) => old === undefined || JSON.stringify(value) === JSON.stringify(old),
-    },
+    SAME_CLOUD,
     {
       at: ['spec'],
       cel: 'has(self.template) != has(self.recipeRef)',

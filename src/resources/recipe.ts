@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { conditionSchema } from './conditions.js';
 import { duration } from './duration.js';
-import type { KindDefinition } from './kind.js';
+import { type KindDefinition, readyPath } from './kind.js';
 import { GROUP, type Typed, VERSION } from './metadata.js';
 import { virtualMachineSpecSchema } from './virtual-machine.js';
 
@@ -81,8 +81,6 @@ export type Recipe = Typed<RecipeSpec, RecipeStatus>;
 
 const namesSchema = z.looseObject({ parameters: z.array(z.looseObject({ name: z.string() })) });
 
-const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
-
 export const recipeKind: KindDefinition = {
   group: GROUP,
   version: VERSION,
@@ -96,8 +94,8 @@ export const recipeKind: KindDefinition = {
   schema: z.strictObject({ spec: recipeSpecSchema, status: recipeStatusSchema.optional() }),
   statusSubresource: true,
   printerColumns: [
-    { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether it can be used' },
-    { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why' },
+    { name: 'Ready', type: 'string', jsonPath: readyPath('status'), description: 'Whether it can be used' },
+    { name: 'Reason', type: 'string', jsonPath: readyPath('reason'), description: 'Why' },
     { name: 'Image', type: 'string', jsonPath: '.spec.image', description: 'The image' },
     { name: 'Flavor', type: 'string', jsonPath: '.spec.flavor', description: 'The flavor' },
     {
@@ -107,7 +105,7 @@ export const recipeKind: KindDefinition = {
       description: 'The first application that it serves',
     },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
-    { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
+    { name: 'Message', type: 'string', jsonPath: readyPath('message'), description: 'The whole reason', priority: 1 },
   ],
   rules: [
     {

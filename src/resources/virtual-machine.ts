@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { conditionSchema } from './conditions.js';
-import type { KindDefinition } from './kind.js';
+import { fieldOf } from './field-of.js';
+import { type KindDefinition, readyPath } from './kind.js';
 import { GROUP, nameReference, type Typed, VERSION } from './metadata.js';
+import { exactlyOne, SAME_CLOUD } from './rules.js';
 
 /** What a person writes on a VirtualMachine that is broken, though the cloud does not see it: why. Taken away, it is whole again. */
 export const FAULTY_ANNOTATION = 'dispatcher.dev/faulty';
@@ -191,8 +193,6 @@ export type VirtualMachineStatus = z.infer<typeof virtualMachineStatusSchema>;
 export type Ledger = z.infer<typeof ledgerSchema>;
 export type VirtualMachine = Typed<VirtualMachineSpec, VirtualMachineStatus>;
 
-const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
-
 export const virtualMachineKind: KindDefinition = {
   group: GROUP,
   version: VERSION,
@@ -206,8 +206,8 @@ export const virtualMachineKind: KindDefinition = {
   schema: z.strictObject({ spec: virtualMachineSpecSchema, status: virtualMachineStatusSchema.optional() }),
   statusSubresource: true,
   printerColumns: [
-    { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether the server is as declared' },
-    { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why' },
+    { name: 'Ready', type: 'string', jsonPath: readyPath('status'), description: 'Whether the server is as declared' },
+    { name: 'Reason', type: 'string', jsonPath: readyPath('reason'), description: 'Why' },
     { name: 'State', type: 'string', jsonPath: '.status.state', description: 'The state that the cloud reports' },
     { name: 'Address', type: 'string', jsonPath: '.status.addresses[0].address', description: 'The first address' },
     { name: 'Cloud', type: 'string', jsonPath: '.spec.cloudRef.name', description: 'The cloud that it runs in' },
@@ -216,36 +216,17 @@ export const virtualMachineKind: KindDefinition = {
     { name: 'Image', type: 'string', jsonPath: '.spec.image', description: 'The image', priority: 1 },
     { name: 'Flavor', type: 'string', jsonPath: '.spec.flavor', description: 'The flavor', priority: 1 },
     { name: 'User', type: 'string', jsonPath: '.status.assignment.user', description: 'The user who has it', priority: 1 },
-    { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
+    { name: 'Message', type: 'string', jsonPath: readyPath('message'), description: 'The whole reason', priority: 1 },
   ],
   rules: [
-    {
-      at: ['spec', 'cloudRef'],
-      cel: 'self == oldSelf',
-      message: 'cannot be changed: delete the resource and declare it anew in the other cloud',
-      field: 'spec.cloudRef',
-      check: (value, old) => old === undefined || JSON.stringify(value) === JSON.stringify(old),
-    },
+    SAME_CLOUD,
     {
       at: ['spec'],
       cel: '!(has(self.userData) && has(self.userDataFrom))',
       message: 'only one of userData and userDataFrom may be set',
       field: 'spec.userDataFrom',
-      check: (value) => !(hasField(value, 'userData') && hasField(value, 'userDataFrom')),
+      check: (value) => fieldOf(value, 'userData') === undefined || fieldOf(value, 'userDataFrom') === undefined,
     },
-    {
-      at: ['spec'],
-      cel: '!has(self.adopt) || (has(self.adopt.id) != has(self.adopt.name))',
-      message: 'exactly one of id and name must be set',
-      field: 'spec.adopt',
-      check: (value) => {
-        if (!hasField(value, 'adopt')) return true;
-        return hasField(value.adopt, 'id') !== hasField(value.adopt, 'name');
-      },
-    },
+    exactlyOne('adopt', 'id', 'name'),
   ],
 };
-
-function hasField<Name extends string>(value: unknown, name: Name): value is Record<Name, unknown> {
-  return typeof value === 'object' && value !== null && name in value && Reflect.get(value, name) !== undefined;
-}

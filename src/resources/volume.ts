@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { conditionSchema } from './conditions.js';
-import { fieldOf, isOneOf } from './field-of.js';
-import type { KindDefinition } from './kind.js';
+import { type KindDefinition, readyPath } from './kind.js';
 import { GROUP, nameReference, type Typed, VERSION } from './metadata.js';
+import { exactlyOne, SAME_CLOUD, unchangeable } from './rules.js';
 import { ledgerSchema } from './virtual-machine.js';
 
 const TIB = 1_000_000;
@@ -71,8 +71,6 @@ export type VolumeSpec = z.infer<typeof volumeSpecSchema>;
 export type VolumeStatus = z.infer<typeof volumeStatusSchema>;
 export type Volume = Typed<VolumeSpec, VolumeStatus>;
 
-const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
-
 export const volumeKind: KindDefinition = {
   group: GROUP,
   version: VERSION,
@@ -86,24 +84,18 @@ export const volumeKind: KindDefinition = {
   schema: z.strictObject({ spec: volumeSpecSchema, status: volumeStatusSchema.optional() }),
   statusSubresource: true,
   printerColumns: [
-    { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether the volume is as declared' },
-    { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why' },
+    { name: 'Ready', type: 'string', jsonPath: readyPath('status'), description: 'Whether the volume is as declared' },
+    { name: 'Reason', type: 'string', jsonPath: readyPath('reason'), description: 'Why' },
     { name: 'GiB', type: 'integer', jsonPath: '.status.sizeGiB', description: 'Its size in the cloud' },
     { name: 'State', type: 'string', jsonPath: '.status.state', description: 'The state that the cloud reports' },
     { name: 'Machine', type: 'string', jsonPath: '.status.attachment.virtualMachine', description: 'Where it is attached' },
     { name: 'Cloud', type: 'string', jsonPath: '.spec.cloudRef.name', description: 'The cloud', priority: 1 },
     { name: 'Id', type: 'string', jsonPath: '.status.id', description: "The volume's id in the cloud", priority: 1 },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age' },
-    { name: 'Message', type: 'string', jsonPath: ready('message'), description: 'The whole reason', priority: 1 },
+    { name: 'Message', type: 'string', jsonPath: readyPath('message'), description: 'The whole reason', priority: 1 },
   ],
   rules: [
-    {
-      at: ['spec', 'cloudRef'],
-      cel: 'self == oldSelf',
-      message: 'cannot be changed: delete the resource and declare it anew in the other cloud',
-      field: 'spec.cloudRef',
-      check: (value, old) => old === undefined || JSON.stringify(value) === JSON.stringify(old),
-    },
+    SAME_CLOUD,
     {
       at: ['spec', 'sizeGiB'],
       cel: 'self >= oldSelf',
@@ -111,27 +103,8 @@ export const volumeKind: KindDefinition = {
       field: 'spec.sizeGiB',
       check: (value, old) => typeof old !== 'number' || typeof value !== 'number' || value >= old,
     },
-    ...(['type', 'adopt'] as const).map((field) => ({
-      at: ['spec'],
-      cel: `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`,
-      message: 'cannot be changed: declare another volume',
-      field: `spec.${field}`,
-      check: (value: unknown, old: unknown) =>
-        old === undefined || JSON.stringify(fieldOf(value, field)) === JSON.stringify(fieldOf(old, field)),
-    })),
-    {
-      at: ['spec'],
-      cel: '!has(self.attachTo) || (has(self.attachTo.virtualMachineRef) != has(self.attachTo.assignmentRef))',
-      message: 'exactly one of virtualMachineRef and assignmentRef must be set',
-      field: 'spec.attachTo',
-      check: (value) => isOneOf(fieldOf(value, 'attachTo'), 'virtualMachineRef', 'assignmentRef'),
-    },
-    {
-      at: ['spec'],
-      cel: '!has(self.adopt) || (has(self.adopt.id) != has(self.adopt.name))',
-      message: 'exactly one of id and name must be set',
-      field: 'spec.adopt',
-      check: (value) => isOneOf(fieldOf(value, 'adopt'), 'id', 'name'),
-    },
+    ...['type', 'adopt'].map((field) => unchangeable(field, 'cannot be changed: declare another volume')),
+    exactlyOne('attachTo', 'virtualMachineRef', 'assignmentRef'),
+    exactlyOne('adopt', 'id', 'name'),
   ],
 };
