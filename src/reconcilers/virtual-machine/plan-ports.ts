@@ -30,12 +30,6 @@ export function planPorts(
   const named = vm.status?.ports ?? [];
   if (wanted.length === 0 && named.length === 0) return [];
   const { ports } = observation;
-  if (ports.trouble?.lacking && wanted.length > 0)
-    return stalled(
-      'NetworkUnsupported',
-      `spec.networks: ${ports.trouble.message}: take the field out, or declare a Cloud that has one`,
-      { on: 'the network service of the cloud', until: soon(now) },
-    );
   const unseen = named.filter((port) => !factOf(port.id, ports)).map(({ at }) => at);
   const after = latest([ports.unsureSince, ...[vm.status?.ledger?.at, ...unseen].flatMap((at) => (at ? justAfter(at) : []))]);
   if (!isListed(ports, after)) return listing(ports, after);
@@ -58,6 +52,16 @@ export function planPorts(
   const left = named.filter(({ id }) => !surplus.some(({ port }) => port.id === id));
   const same = list.length === left.length && list.every(({ id }, index) => id === left[index]?.id);
   return same ? deletion : [...deletion, { kind: 'KeepPorts', ports: list }];
+}
+
+/** What is said of declared networks where the cloud has no network service: before any name is looked up in it. */
+export function withoutNetworks({ spec }: VirtualMachine, { ports }: Observation, now: Date): Plan | undefined {
+  if (!Array.isArray(spec.networks) || !ports.trouble?.lacking) return undefined;
+  return stalled(
+    'NetworkUnsupported',
+    `spec.networks: ${ports.trouble.message}: take the field out, or declare a Cloud that has one`,
+    { on: 'the network service of the cloud', until: soon(now) },
+  );
 }
 
 /**

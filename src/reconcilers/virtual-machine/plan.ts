@@ -3,7 +3,7 @@ import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import type { Observation } from './observation.js';
 import { isTakenOver, isWatcher } from './owner.js';
 import { planDeletion } from './plan-deletion.js';
-import { firewallPending, planPorts } from './plan-ports.js';
+import { firewallPending, planPorts, withoutNetworks } from './plan-ports.js';
 import { planPresent } from './plan-present.js';
 import { describeStep, isHarmless, type Step } from './steps.js';
 import {
@@ -122,6 +122,8 @@ function planCreation(vm: VirtualMachine, observation: Observation, cloud: Usabl
       on: 'room in the Cloud',
       until: soon(now),
     });
+  const lacking = withoutNetworks(vm, observation, now);
+  if (lacking) return lacking;
   const { resolved, userData } = observation;
   if (!resolved) return steps('Creating', [{ kind: 'Resolve' }]);
   for (const [field, resolution] of Object.entries(resolved)) {
