@@ -2,15 +2,12 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { CisternClient } from './cistern/client.js';
 import type { Connection, ConnectionListener } from './clouds/connection.js';
-import type { Server } from './clouds/driver.js';
-import type { Port } from './clouds/network-driver.js';
-import type { CloudVolume } from './clouds/volume-driver.js';
-import { Cache, type Change } from './controllers/cache.js';
+import type { Cache, Change } from './controllers/cache.js';
 import { Controller } from './controllers/controller.js';
 import { EventRecorder } from './controllers/events.js';
+import { batched, followOwnKind, isSameWish, laneOf, STATUS_DELAY_MS, unlessOwn, unlessStatus } from './controllers/following.js';
 import { Manager, type ManagerOptions, type Runnable } from './controllers/manager.js';
 import { EngineMetrics } from './controllers/metrics.js';
-import type { Lane } from './controllers/queue.js';
 import type { Reconciler } from './controllers/reconciler.js';
 import { resync } from './controllers/resync.js';
 import type { Environment } from './environment.js';
@@ -18,8 +15,22 @@ import { DispatcherMetrics, isReady } from './metrics.js';
 import { assignmentOfRule } from './reconcilers/assignment/ports.js';
 import { AssignmentReconciler } from './reconcilers/assignment/reconciler.js';
 import { Stock } from './reconcilers/assignment/stock.js';
+import { makeCaches } from './reconcilers/caches.js';
 import { CloudConnections, type DriverFactory } from './reconcilers/cloud/connections.js';
 import { CloudReconciler } from './reconcilers/cloud/reconciler.js';
+import {
+  assignmentOf,
+  cloudOf,
+  credentialsOf,
+  keysOfPort,
+  keysOfServer,
+  keysOfVolume,
+  machineOf,
+  parseKey,
+  poolKeys,
+  recipeKeys,
+  volumesOfServer,
+} from './reconcilers/concerned.js';
 import { Firewall } from './reconcilers/firewall/firewall.js';
 import { FirewallReconciler } from './reconcilers/firewall/reconciler.js';
 import { type CisternFactory, Inventories } from './reconcilers/inventory/inventories.js';
@@ -32,7 +43,6 @@ import { SecretReconciler } from './reconcilers/secret/reconciler.js';
 import { VirtualMachineReconciler } from './reconcilers/virtual-machine/reconciler.js';
 import { VolumeReconciler } from './reconcilers/volume/reconciler.js';
 import { fieldOf } from './resources/field-of.js';
-import { poolOf } from './resources/machine-facts.js';
 import { keyOf, type Resource, type ResourceKey } from './resources/metadata.js';
 import { sameJson } from './resources/same-json.js';
 import type { VirtualMachine } from './resources/virtual-machine.js';
@@ -74,7 +84,6 @@ const FLOOD = 256;
 /** The kinds that decide who is offered which machine. */
 const STOCK_KINDS = ['VirtualMachine', 'VirtualMachinePool', 'VirtualMachineAssignment', 'Recipe', 'Volume'] as const;
 const RESYNC_MS = 600_000;
-const STATUS_DELAY_MS = 2_000;
 const PLACE_DELAY_MS = 500;
 const DEFAULT_CONCURRENCY = 64;
 
@@ -420,176 +429,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-function makeCaches({ store, environment, log }: DispatcherOptions) {
-  const cache = (kind: string) => new Cache({ store, kind, environment, log });
-  const caches = {
-    Secret: cache('Secret'),
-    Cloud: cache('Cloud'),
-    VirtualMachine: cache('VirtualMachine'),
-    VirtualMachinePool: cache('VirtualMachinePool'),
-    VirtualMachineAssignment: cache('VirtualMachineAssignment'),
-    Recipe: cache('Recipe'),
-    FirewallRule: cache('FirewallRule'),
-    Volume: cache('Volume'),
-    KeyPair: cache('KeyPair'),
-  };
-  caches.VirtualMachine.index('boundServer', INDEXES.boundServer);
-  caches.VirtualMachine.index('uid', INDEXES.uid);
-  caches.VirtualMachine.index('formerOwner', INDEXES.formerOwner);
-  caches.VirtualMachine.index('cloud', INDEXES.cloud);
-  caches.VirtualMachine.index('userDataSecret', INDEXES.userDataSecret);
-  caches.VirtualMachine.index('keyName', INDEXES.keyName);
-  caches.VirtualMachine.index('pool', INDEXES.pool);
-  caches.VirtualMachine.index('claim', INDEXES.claim);
-  caches.VirtualMachine.index('namespace', INDEXES.namespace);
-  caches.VirtualMachinePool.index('cloud', INDEXES.cloud);
-  caches.VirtualMachinePool.index('recipe', INDEXES.recipe);
-  caches.VirtualMachinePool.index('namespace', INDEXES.namespace);
-  caches.VirtualMachineAssignment.index('namespace', INDEXES.namespace);
-  for (const kind of ['FirewallRule', 'Volume'] as const) {
-    caches[kind].index('cloud', INDEXES.cloud);
-    caches[kind].index('uid', INDEXES.uid);
-    caches[kind].index('namespace', INDEXES.namespace);
-  }
-  caches.Volume.index('boundServer', INDEXES.boundServer);
-  caches.Volume.index('attachTo', INDEXES.attachTo);
-  caches.Volume.index('attachedServer', INDEXES.attachedServer);
-  caches.KeyPair.index('cloud', INDEXES.cloud);
-  caches.Cloud.index('credentials', INDEXES.credentials);
-  return caches;
-}
-
 function listOf(caches: Readonly<Record<string, Cache>>, kind: string): Resource[] {
   return caches[kind]?.list() ?? [];
-}
-
-/** The VirtualMachines that a server concerns: those bound to it, and the one whose owner tag it bears. */
-function keysOfServer(records: Records, cloud: string, server: Server): ResourceKey[] {
-  const owners = server.owner ? records.virtualMachinesOfOwner(server.owner) : [];
-  return [...records.virtualMachinesBoundTo(cloud, server.id), ...owners].map(keyOf);
-}
-
-/** The Volumes that a server concerns: those that are attached to it, and those that its machine shall have. */
-function volumesOfServer(records: Records, cloud: string, { id }: Server): ResourceKey[] {
-  const declared = records.virtualMachinesBoundTo(cloud, id).flatMap((machine) => records.volumesConcerned(machine));
-  return [...records.volumesAttachedTo(cloud, id), ...declared].map(keyOf);
-}
-
-/** The VirtualMachines that a port concerns: the one whose it is, and those bound to the server that has it. */
-function keysOfPort(records: Records, cloud: string, { owner, serverId }: Port): ResourceKey[] {
-  const owners = owner ? records.virtualMachinesOfOwner({ installation: owner.installation, uid: owner.key }) : [];
-  const bound = serverId === undefined ? [] : records.virtualMachinesBoundTo(cloud, serverId);
-  return [...owners, ...bound].map(keyOf);
-}
-
-/** The Volumes that a volume in the cloud concerns. */
-function keysOfVolume(records: Records, cloud: string, { id, owner }: CloudVolume): ResourceKey[] {
-  const own = owner && records.volumeWithUid(owner.uid);
-  return [...records.volumesBoundTo(cloud, id), ...(own ? [own] : [])].map(keyOf);
-}
-
-/** What was declared while nobody looked goes before what has been looked at since it was declared. */
-function laneOf({ metadata, status }: Resource): Lane {
-  const seen = typeof status === 'object' && status !== null && Reflect.get(status, 'observedGeneration') === metadata.generation;
-  return seen ? 'resync' : 'change';
-}
-
-/** A change of the declaration is looked at now; a status that somebody else wrote, in a while: two who differ must not race. */
-function followOwnKind(controller: Controller, change: Change): void {
-  const { previous, current, own } = change;
-  // A reconciler that writes its own resource knows of it. One that writes another's declaration makes work for the other.
-  if (own && isSameWish(change)) return;
-  const sameDeclaration =
-    previous !== undefined &&
-    current !== undefined &&
-    previous.metadata.generation === current.metadata.generation &&
-    JSON.stringify({ ...previous.metadata, resourceVersion: '' }) ===
-      JSON.stringify({ ...current.metadata, resourceVersion: '' }) &&
-    'spec' in current &&
-    previous.status !== current.status;
-  if (sameDeclaration) controller.enqueueAfter(keyOfChange(change), STATUS_DELAY_MS);
-  else controller.enqueue(keyOfChange(change));
-}
-
-function keyOfChange({ previous, current }: Change): ResourceKey {
-  const resource = current ?? previous;
-  if (!resource) throw new RangeError('a change without a resource');
-  return keyOf(resource);
-}
-
-function unlessOwn(keys: (resource: Resource) => ResourceKey[]): (change: Change) => ResourceKey[] {
-  return ({ previous, current, own }) => {
-    const resource = current ?? previous;
-    const onlyStatus =
-      previous && current && previous.metadata.generation === current.metadata.generation && previous.kind === 'Cloud';
-    return own || !resource || onlyStatus ? [] : keys(resource);
-  };
-}
-
-/** Calls `work` once for each value, when the changes that are told just now have all been told. */
-function batched(environment: Environment, work: (value: string) => void): (value: string) => void {
-  const waiting = new Set<string>();
-  return (value) => {
-    if (waiting.has(value)) return;
-    waiting.add(value);
-    environment.after(0, () => {
-      waiting.delete(value);
-      work(value);
-    });
-  };
-}
-
-/** The assignment that a machine's claim names. */
-function assignmentOf(machine: Resource | undefined): ResourceKey[] {
-  if (!machine) return [];
-  const { namespace = '' } = machine.metadata;
-  return INDEXES.claimName(machine).map((name) => ({ kind: 'VirtualMachineAssignment', namespace, name }));
-}
-
-/** The machine that an assignment says it has. */
-function machineOf(assignment: Resource | undefined): ResourceKey[] {
-  if (!assignment) return [];
-  const { namespace = '' } = assignment.metadata;
-  return INDEXES.boundMachine(assignment).map((name) => ({ kind: 'VirtualMachine', namespace, name }));
-}
-
-/** Leaves out changes of nothing but a status. */
-function unlessStatus(keys: (change: Change) => ResourceKey[]): (change: Change) => ResourceKey[] {
-  return (change) => (isSameWish(change) ? [] : keys(change));
-}
-
-/** True if a change is not one of what is declared, or of whether it is to go. */
-function isSameWish({ previous, current }: Change): boolean {
-  return (
-    previous?.metadata.uid === current?.metadata.uid &&
-    previous?.metadata.generation === current?.metadata.generation &&
-    previous?.metadata.deletionTimestamp === current?.metadata.deletionTimestamp
-  );
-}
-
-function credentialsOf(cloud: Resource | undefined): ResourceKey[] {
-  return (cloud ? INDEXES.credentials(cloud) : []).map((path) => parseKey(`Secret/${path}`));
-}
-
-function cloudOf(resource: Resource): ResourceKey[] {
-  return INDEXES.cloud(resource).map((name) => ({ kind: 'Cloud', namespace: '', name }));
-}
-
-function poolKeys(machine: Resource | undefined): ResourceKey[] {
-  const owner = machine && poolOf(machine);
-  return owner ? [{ kind: owner.kind, namespace: machine.metadata.namespace ?? '', name: owner.name }] : [];
-}
-
-/** The Recipes whose users a change of a pool makes others. */
-function recipeKeys(previous: Resource | undefined, current: Resource | undefined): ResourceKey[] {
-  const [before, after] = [previous, current].map((pool) => (pool ? INDEXES.recipe(pool) : []));
-  if (sameJson(before, after)) return [];
-  return [...(before ?? []), ...(after ?? [])].map((path) => parseKey(`Recipe/${path}`));
-}
-
-function parseKey(text: string): ResourceKey {
-  const [kind = '', namespace = '', name = ''] = text.split('/');
-  return { kind, namespace, name };
 }
 
 function* observations(clouds: Cache, connections: CloudConnections): Iterable<readonly [string, Date]> {
