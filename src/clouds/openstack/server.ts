@@ -41,9 +41,10 @@ export function toServer(server: NovaServer, installation: string | undefined): 
   const task = server['OS-EXT-STS:task_state'];
   const state = serverState(server.status, task);
   const imageId = typeof server.image === 'object' ? server.image?.id : undefined;
-  // A deleted one is shown without metadata and tags, whatever it had.
-  const tags = state === 'Deleted' ? undefined : server.tags;
-  const { owner, ownerTagWhole, metadata, tags: ownTags } = readOwnership(server.metadata ?? {}, tags, installation);
+  // A deleted one is shown without metadata and tags, whatever it had; for a moment it may still have them.
+  const gone = state === 'Deleted';
+  const shown = readOwnership(gone ? {} : (server.metadata ?? {}), gone ? undefined : server.tags, installation);
+  const { owner, ownerTagWhole, metadata, tags: ownTags } = shown;
   // Without spreads, which are slow enough to be seen in an audit.
   const read: { -readonly [Field in keyof Server]: Server[Field] } = {
     id: server.id,
