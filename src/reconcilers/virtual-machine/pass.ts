@@ -6,7 +6,9 @@ import { withFinalizer, withoutFinalizer } from '../../controllers/finalizer.js'
 import type { Environment } from '../../environment.js';
 import { formatKey, keyOf, type Resource } from '../../resources/metadata.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
+import { sendBy } from '../ledger.js';
 import type { Records } from '../records.js';
+import { sendingTime } from '../sending-time.js';
 import { wantedMetadata } from './assignee.js';
 import { type Findings, resolve } from './gather.js';
 import { type Observation, ownerTag } from './observation.js';
@@ -14,7 +16,7 @@ import { isOwnedBy, withOwnerAnnotation } from './owner.js';
 import { performPortStep } from './ports.js';
 import { clip, rebuildsOf, sameStatus, withBound, withoutRebuild, withoutServer, withRebuilt } from './status.js';
 import type { PortStep, Step } from './steps.js';
-import { FINALIZER, hasFinalizer, networksOf, SEND_WITHIN, serverName } from './verdict.js';
+import { FINALIZER, hasFinalizer, networksOf, serverName } from './verdict.js';
 
 type Rebuild = Extract<Step, { kind: 'Rebuild' }>;
 
@@ -182,7 +184,7 @@ export class Pass {
     const networks = Array.isArray(resolved.networks.value)
       ? { portIds: (this.#status.ports ?? []).map(({ id }) => id) }
       : resolved.networks.value;
-    const sending = this.#sendingTime(Date.parse(ledger.at) + connection.settings.settleMs * SEND_WITHIN, signal);
+    const sending = sendingTime(sendBy(ledger, connection.settings.settleMs), signal, this.tools.environment);
     try {
       const server = await connection.driver.createServer(
         {
@@ -247,19 +249,6 @@ export class Pass {
     this.#status = { ...rebuilt, applied: { ...rebuilt.applied, image, imageId } };
     // Durable at once: a rebuild that is asked for twice would be of a machine that somebody may have by then.
     await this.flush();
-  }
-
-  /** A signal that is aborted with `signal`, and at that time: the driver then no longer waits to send. */
-  #sendingTime(until: number, signal: AbortSignal): { readonly signal: AbortSignal; done(): void } {
-    const controller = new AbortController();
-    const abort = () => controller.abort();
-    const cancel = this.tools.environment.after(until - this.tools.environment.now().getTime(), abort);
-    signal.addEventListener('abort', abort, { once: true });
-    const done = () => {
-      cancel();
-      signal.removeEventListener('abort', abort);
-    };
-    return { signal: controller.signal, done };
   }
 
   /** The ledger entry: durable before the request, so that whoever comes after knows that there may be a server. */

@@ -1,4 +1,5 @@
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { attemptOf } from '../ledger.js';
 import type { Observation } from './observation.js';
 import { isTakenOver } from './owner.js';
 import { planPortsDeletion, planPortsOrphaned } from './plan-ports.js';
@@ -72,12 +73,10 @@ function planUnknown(vm: VirtualMachine, observation: Observation): Plan {
 /** No server is known; an attempt may still be under way. */
 function planLastLook(vm: VirtualMachine, observation: Observation, cloud: UsableCloud): Plan {
   const { ledger, id } = vm.status ?? {};
-  if (ledger && ledger.closed === undefined && id === undefined) {
-    const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
-    if (cloud.completeAt < settled) {
-      const message = `attempt ${ledger.attempt} has no known outcome; its server may still appear until ${settled.toISOString()}`;
-      return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
-    }
+  const attempt = attemptOf(id === undefined ? ledger : undefined, cloud, { what: 'server' });
+  if (attempt.kind === 'unsettled')
+    return progressing('OutcomeUnknown', attempt.message, { on: 'the settle time', completeAfter: attempt.until, moving: true });
+  if (ledger && attempt.kind === 'settled') {
     if (!observation.askedByName) return steps('Deleting', [{ kind: 'AskByName', name: ledger.serverName }]);
   }
   return planEnd(vm, observation);

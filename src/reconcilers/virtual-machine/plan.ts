@@ -1,5 +1,6 @@
 import type { Server } from '../../clouds/driver.js';
 import type { VirtualMachine } from '../../resources/virtual-machine.js';
+import { attemptOf } from '../ledger.js';
 import type { Observation } from './observation.js';
 import { isTakenOver, isWatcher } from './owner.js';
 import { planDeletion } from './plan-deletion.js';
@@ -15,7 +16,6 @@ import {
   type Plan,
   progressing,
   retryDelayMs,
-  SEND_WITHIN,
   serverName,
   soon,
   stalled,
@@ -93,15 +93,11 @@ function planUnbound(vm: VirtualMachine, observation: Observation, cloud: Usable
   if (known.length > 0)
     return progressing('Deleting', 'waiting until the server before this one is gone', { on: 'deletion', moving: true });
 
-  if (ledger && ledger.closed === undefined) {
-    const sendBy = Date.parse(ledger.at) + cloud.settleMs * SEND_WITHIN;
-    if (ledger.token === observation.held && now.getTime() < sendBy)
-      return steps('Creating', [{ kind: 'Create', name: ledger.serverName }]);
-    const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
-    if (cloud.completeAt < settled) {
-      const message = `attempt ${ledger.attempt} has no known outcome; its server may still appear until ${settled.toISOString()}`;
-      return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
-    }
+  const attempt = attemptOf(ledger, cloud, { held: observation.held, what: 'server', now });
+  if (ledger && attempt.kind === 'unsent') return steps('Creating', [{ kind: 'Create', name: ledger.serverName }]);
+  if (attempt.kind === 'unsettled')
+    return progressing('OutcomeUnknown', attempt.message, { on: 'the settle time', completeAfter: attempt.until, moving: true });
+  if (ledger && attempt.kind === 'settled') {
     if (!observation.askedByName) return steps('OutcomeUnknown', [{ kind: 'AskByName', name: ledger.serverName }]);
   } else if (!ledger && !observation.fresh && (hasFinalizer(vm) || observation.former) && !observation.askedByName) {
     // A finalizer without a ledger: killed between the two, a status that was lost with the attempt in it, or a record from elsewhere.

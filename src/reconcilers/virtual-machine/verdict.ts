@@ -33,12 +33,6 @@ export interface Plan {
   readonly wait?: Wait;
 }
 
-/**
- * The part of the settle time within which a create must be on its way after its ledger entry was written. One that could not be sent by then
- * (a full limiter, a process that stood still) is not sent: others may already count the attempt as settled.
- */
-export const SEND_WITHIN = 1 / 3;
-
 /** Builds that may fail in a row before the record counts as stalled. It is still tried, with the longest wait. */
 export const FAILURES_TO_STALL = 4;
 const FIRST_RETRY_MS = 10_000;

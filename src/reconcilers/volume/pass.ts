@@ -9,9 +9,10 @@ import { keyOf, type Resource } from '../../resources/metadata.js';
 import type { Volume, VolumeStatus } from '../../resources/volume.js';
 import { StoreError } from '../../store/errors.js';
 import type { Store } from '../../store/store.js';
+import { sendBy } from '../ledger.js';
 import type { Records } from '../records.js';
+import { sendingTime } from '../sending-time.js';
 import { clip } from '../virtual-machine/status.js';
-import { SEND_WITHIN } from '../virtual-machine/verdict.js';
 import { type Findings, readTarget, resolveType } from './gather.js';
 import type { Observation } from './observation.js';
 import { sameStatus, withBound, withoutAttachment, withoutVolume } from './status.js';
@@ -206,12 +207,9 @@ export class Pass {
   ): Promise<Result | undefined> {
     const { environment, log } = this.tools;
     const settleMs = this.connection?.settings.settleMs ?? 0;
-    const controller = new AbortController();
-    const abort = () => controller.abort();
-    const cancel = environment.after(Date.parse(at) + settleMs * SEND_WITHIN - environment.now().getTime(), abort);
-    signal.addEventListener('abort', abort, { once: true });
+    const sending = sendingTime(sendBy({ at }, settleMs), signal, environment);
     try {
-      return await send(controller.signal);
+      return await send(sending.signal);
     } catch (error) {
       if (!(error instanceof CloudError)) throw error;
       if (CLOUD_ERRORS[error.code].outcome === 'unknown') {
@@ -222,8 +220,7 @@ export class Pass {
       refused(error);
       throw error;
     } finally {
-      cancel();
-      signal.removeEventListener('abort', abort);
+      sending.done();
     }
   }
 

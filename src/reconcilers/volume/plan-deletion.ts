@@ -1,5 +1,6 @@
 import type { CloudVolume } from '../../clouds/volume-driver.js';
 import type { Volume } from '../../resources/volume.js';
+import { attemptOf } from '../ledger.js';
 import type { Observation } from './observation.js';
 import type { Step } from './steps.js';
 import {
@@ -115,13 +116,11 @@ function planUnknown(record: Volume, { cloud, askedByName }: Observation): Plan 
 /** An attempt that is not the one of the bound volume may still be under way: whatever comes of it would be nobody's. */
 function planOpenAttempt({ status }: Volume, { askedByName }: Observation, cloud: UsableCloud): Plan | undefined {
   const { ledger, attempt } = status ?? {};
-  if (!ledger || ledger.closed !== undefined || ledger.token === attempt) return undefined;
-  const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
-  if (cloud.completeAt < settled) {
-    const message = `attempt ${ledger.attempt} has no known outcome; its volume may still appear until ${settled.toISOString()}`;
-    return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
-  }
-  return askedByName ? undefined : steps('Deleting', [{ kind: 'AskByName', name: ledger.serverName }]);
+  if (!ledger || ledger.token === attempt) return undefined;
+  const last = attemptOf(ledger, cloud, { what: 'volume' });
+  if (last.kind === 'unsettled')
+    return progressing('OutcomeUnknown', last.message, { on: 'the settle time', completeAfter: last.until, moving: true });
+  return last.kind === 'closed' || askedByName ? undefined : steps('Deleting', [{ kind: 'AskByName', name: ledger.serverName }]);
 }
 
 function end(): Plan {

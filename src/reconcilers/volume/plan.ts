@@ -1,6 +1,7 @@
 import type { CloudVolume } from '../../clouds/volume-driver.js';
 import type { Volume } from '../../resources/volume.js';
-import { FAILURES_TO_STALL, retryDelayMs, SEND_WITHIN, soon, type Wait } from '../virtual-machine/verdict.js';
+import { attemptOf } from '../ledger.js';
+import { FAILURES_TO_STALL, retryDelayMs, soon, type Wait } from '../virtual-machine/verdict.js';
 import type { Observation } from './observation.js';
 import { planDeletion } from './plan-deletion.js';
 import { planPresent } from './plan-present.js';
@@ -68,15 +69,11 @@ function planUnbound(volume: Volume, observation: Observation, cloud: UsableClou
   if (known.length > 0)
     return progressing('Deleting', 'waiting until the volume before this one is gone', { on: 'deletion', moving: true });
 
-  if (ledger && ledger.closed === undefined) {
-    const sendBy = Date.parse(ledger.at) + cloud.settleMs * SEND_WITHIN;
-    if (ledger.token === observation.held && now.getTime() < sendBy)
-      return steps('Creating', [{ kind: 'Create', name: ledger.serverName }]);
-    const settled = new Date(Date.parse(ledger.at) + cloud.settleMs);
-    if (cloud.completeAt < settled) {
-      const message = `attempt ${ledger.attempt} has no known outcome; its volume may still appear until ${settled.toISOString()}`;
-      return progressing('OutcomeUnknown', message, { on: 'the settle time', completeAfter: settled, moving: true });
-    }
+  const attempt = attemptOf(ledger, cloud, { held: observation.held, what: 'volume', now });
+  if (ledger && attempt.kind === 'unsent') return steps('Creating', [{ kind: 'Create', name: ledger.serverName }]);
+  if (attempt.kind === 'unsettled')
+    return progressing('OutcomeUnknown', attempt.message, { on: 'the settle time', completeAfter: attempt.until, moving: true });
+  if (ledger && attempt.kind === 'settled') {
     if (!observation.askedByName) return steps('OutcomeUnknown', [{ kind: 'AskByName', name: ledger.serverName }]);
   } else if (!ledger && !observation.fresh && isHeld(volume) && !observation.askedByName) {
     // A finalizer without a ledger: killed between the two, or a status that was lost with the attempt in it.
