@@ -1,4 +1,6 @@
 import type { Server } from '../../clouds/driver.js';
+import type { CloudSpec } from '../../resources/cloud.js';
+import { milliseconds } from '../../resources/duration.js';
 
 /** What may become of servers and ports that bear our tag while no record has them. */
 export interface OrphanPolicy {
@@ -55,4 +57,13 @@ export function planOrphans<Orphan extends { readonly id: string; readonly state
   });
   const doomed = policy.policy === 'Delete' ? ripe.slice(0, Math.max(0, policy.perHour - recent.length)) : [];
   return { memory: { sightings, deletions: [...recent, ...doomed.map(() => now)] }, doomed };
+}
+
+/** What a Cloud declares of its orphans, with the defaults that its schema tells. */
+export function policyOf({ orphans }: CloudSpec): OrphanPolicy {
+  return {
+    policy: orphans?.policy ?? 'Delete',
+    graceMs: milliseconds(orphans?.gracePeriod ?? '10m'),
+    perHour: orphans?.perHour ?? 20,
+  };
 }

@@ -18,7 +18,6 @@ import {
 } from '../../resources/cloud.js';
 import { mergeConditions, type ProposedCondition } from '../../resources/conditions.js';
 import { secretValues } from '../../resources/core.js';
-import { milliseconds } from '../../resources/duration.js';
 import { fieldOf } from '../../resources/field-of.js';
 import { formatKey, keyOf, type Resource, type ResourceKey } from '../../resources/metadata.js';
 import { sameJson } from '../../resources/same-json.js';
@@ -30,7 +29,7 @@ import type { Inventories } from '../inventory/inventories.js';
 import { type InventoryObservation, reportInventory } from '../inventory/report.js';
 import type { Records } from '../records.js';
 import type { CloudConnections } from './connections.js';
-import { type OrphanMemory, type OrphanPolicy, planOrphans } from './orphans.js';
+import { type OrphanMemory, planOrphans, policyOf } from './orphans.js';
 import { type CloudObservation, reportCloud } from './plan.js';
 
 /** Kept on a Cloud while a resource names it: without it, servers could not be deleted any more. */
@@ -306,12 +305,4 @@ export class CloudReconciler implements Reconciler {
     if (!sameJson(status, before.data ?? {})) await this.tools.records.updateStatus({ ...cloud, status });
     return { kind: 'settled' };
   }
-}
-
-function policyOf({ orphans }: CloudSpec): OrphanPolicy {
-  return {
-    policy: orphans?.policy ?? 'Delete',
-    graceMs: milliseconds(orphans?.gracePeriod ?? '10m'),
-    perHour: orphans?.perHour ?? 20,
-  };
 }

@@ -1,6 +1,6 @@
 import type { SecurityGroup } from '../../clouds/network-driver.js';
 import { cloudSpecSchema } from '../../resources/cloud.js';
-import { milliseconds } from '../../resources/duration.js';
+import { policyOf } from '../cloud/orphans.js';
 
 /**
  * Security groups that bear our owner tag while no rule of any Cloud is about them: a store was restored, or lost for a while. Each goes
@@ -21,7 +21,8 @@ export class Abandoned {
   ripeAt(id: string, cloudSpec: unknown): Date | undefined {
     const since = this.#since.get(id);
     const spec = cloudSpecSchema.safeParse(cloudSpec);
-    if (!since || !spec.success || spec.data.orphans?.policy === 'Report') return undefined;
-    return new Date(since.getTime() + milliseconds(spec.data.orphans?.gracePeriod ?? '10m'));
+    if (!since || !spec.success) return undefined;
+    const { policy, graceMs } = policyOf(spec.data);
+    return policy === 'Report' ? undefined : new Date(since.getTime() + graceMs);
   }
 }
