@@ -47,7 +47,7 @@ export class Connection {
   readonly observer: CloudObserver;
   /** By `server/ID` that has them, by `group/ID` on them, and by `owner/INSTALLATION/UID` of the VirtualMachine whose they are. */
   readonly ports: ListObserver<Port>;
-  /** By `owner/INSTALLATION/KEY`. */
+  /** By `owner/INSTALLATION/KEY`; and as `default` the project's own. */
   readonly groups: ListObserver<SecurityGroup>;
   /** By `owner/INSTALLATION/UID` of the Volume whose they are, by `server/ID` that has them, and by `name/NAME`. */
   readonly volumes: ListObserver<CloudVolume>;
@@ -211,7 +211,10 @@ function groupsOf(driver: CloudDriver): ListOptions<SecurityGroup> {
   return {
     what: 'security groups',
     list: (signal) => driver.listSecurityGroups(signal),
-    index: ({ owner }) => (owner ? [`owner/${owner.installation}/${owner.key}`] : []),
+    index: ({ owner, isDefault }) => [
+      ...(owner ? [`owner/${owner.installation}/${owner.key}`] : []),
+      ...(isDefault ? ['default'] : []),
+    ],
     same: (a, b) => isDeepStrictEqual(inOrder(a), inOrder(b)),
   };
 }

@@ -3,7 +3,7 @@ import { keyOf, type ResourceKey } from '../../resources/metadata.js';
 import type { VirtualMachine, VirtualMachineStatus } from '../../resources/virtual-machine.js';
 import type { Records } from '../records.js';
 import { Failures } from './failures.js';
-import { asMachine, liveRules, ourGroups } from './gather.js';
+import { asMachine, liveRules } from './gather.js';
 import { eldest } from './plan.js';
 import { isFor } from './target.js';
 import { describeTraffic, trafficKey } from './traffic.js';
@@ -67,8 +67,8 @@ export class Firewall {
     const { completeAt, error } = connection.groups.health;
     if (error?.error.code === 'Unsupported') return { kind: 'unneeded' };
     if (!completeAt) return { kind: 'pending', message: 'the security groups of the Cloud are not known yet' };
-    const groups = ourGroups(connection, this.installation);
-    const groupOf = (key: string) => eldest(groups.get(key) ?? []);
+    const { groups } = connection;
+    const groupOf = (key: string) => eldest(groups.by(`owner/${this.installation}/${key}`));
     const failures = this.failures(name);
     const wishes = [...wishesOf(rules, [machine], (key) => groupOf(key)?.id).values()].filter(
       ({ machines }) => machines.length > 0,
@@ -80,7 +80,7 @@ export class Firewall {
       return [...traffic.keys()].some((key) => !there.has(key) && !failures.of(`rule ${target.key} ${key}`));
     });
     if (missing) return { kind: 'pending', message: `security group "${missing.target.name}" is being made` };
-    const standard = [...connection.groups.items()].find(({ isDefault }) => isDefault);
+    const [standard] = groups.by('default');
     const ours = wishes.flatMap(({ target }) => groupOf(target.key)?.id ?? []);
     return { kind: 'ready', groupIds: [...(standard ? [standard.id] : []), ...ours] };
   }

@@ -14,7 +14,7 @@ import type { VirtualMachine } from '../../resources/virtual-machine.js';
 import { readAssignment } from '../assignment/input.js';
 import { cloudProblem } from '../cloud/problem.js';
 import { invalidSpec } from '../invalid-spec.js';
-import type { Records } from '../records.js';
+import { INDEXES, type Records } from '../records.js';
 import { isAcknowledged } from '../virtual-machine/assignee.js';
 import { readVirtualMachine } from '../virtual-machine/input.js';
 import { eldest, type Observation, type ObservedPort } from './plan.js';
@@ -62,7 +62,9 @@ const readRule = makeReader(firewallRuleSpecSchema, firewallRuleStatusSchema);
 
 /** Gathers what is known now, without asking anybody. */
 export function gather(cloud: string, connection: Connection, around: Surroundings): Sight {
-  const rules = around.all.filter(({ spec }) => cloudOf(spec) === cloud).map((stored) => sightOf(stored, cloud, around.records));
+  const rules = around.all
+    .filter((stored) => INDEXES.cloud(stored).includes(cloud))
+    .map((stored) => sightOf(stored, cloud, around.records));
   const groupsByKey = ourGroups(connection, around.installation);
   const machines = around.records.ofCloud('VirtualMachine', cloud).flatMap((stored) => asMachine(stored, around.records));
   const live = rules.flatMap(({ rule, live: isLive }) => (rule && isLive ? [rule] : []));
@@ -107,13 +109,13 @@ export function asMachine(stored: Resource, records: Records): Machine[] {
 /** The FirewallRules of a namespace and Cloud that are in force. */
 export function liveRules(stored: readonly Resource[], cloud: string, records: Records): FirewallRule[] {
   return stored
-    .filter(({ spec }) => cloudOf(spec) === cloud)
+    .filter((each) => INDEXES.cloud(each).includes(cloud))
     .map((each) => sightOf(each, cloud, records))
     .flatMap(({ rule, live }) => (rule && live ? [rule] : []));
 }
 
 /** The groups in a cloud that bear our owner tag, by its key. */
-export function ourGroups({ groups }: Connection, installation: string): ReadonlyMap<string, readonly SecurityGroup[]> {
+function ourGroups({ groups }: Connection, installation: string): ReadonlyMap<string, readonly SecurityGroup[]> {
   const byKey = new Map<string, SecurityGroup[]>();
   for (const group of groups.items()) {
     if (group.owner?.installation !== installation) continue;
@@ -168,7 +170,7 @@ function missingReference({ metadata, spec }: FirewallRule, records: Records): s
     if (!there) return `spec.${field}.name: there is no ${kind} ${namespace}/${name}`;
     if (kind === 'FirewallRule' && there.metadata.deletionTimestamp)
       return `spec.${field}.name: ${kind} ${namespace}/${name} is being deleted`;
-    const elsewhere = kind === 'VirtualMachineAssignment' ? undefined : cloudOf(there.spec);
+    const [elsewhere] = INDEXES.cloud(there);
     if (elsewhere !== undefined && elsewhere !== spec.cloudRef.name)
       return `spec.${field}.name: ${kind} ${namespace}/${name} is in Cloud ${elsewhere}, and this rule in ${spec.cloudRef.name}`;
   }
@@ -238,12 +240,6 @@ function machineOf(
 function isNobodys({ serverId, owner }: Port, { observer }: Connection): boolean {
   if (owner) return false;
   return serverId === undefined || observer.sighting(serverId) !== undefined;
-}
-
-function cloudOf(spec: unknown): string | undefined {
-  const reference: unknown = typeof spec === 'object' && spec !== null ? Reflect.get(spec, 'cloudRef') : undefined;
-  const name: unknown = typeof reference === 'object' && reference !== null ? Reflect.get(reference, 'name') : undefined;
-  return typeof name === 'string' ? name : undefined;
 }
 
 function keyOfRule(stored: Resource): string[] {
